@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: MIT */
+/* Analysis: see analysis.h. Three-valued throughout: an undecided question stays visible. */
+#include "analysis.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum {
+    DEFAULT_TIMEOUT = 20000,
+    MAX_ADDRESS_WIDTH = 8,
+};
+
+const char *const class_names[CLASS_COUNT] = {
+    [CLASS_PRIVILEGED] = "privileged",
+    [CLASS_SENSITIVE] = "sensitive",
+    [CLASS_CONTROL] = "control sensitive",
+    [CLASS_LOCATION] = "location sensitive",
+    [CLASS_MODE] = "mode sensitive",
+    [CLASS_RESOURCE] = "resource sensitive",
+    [CLASS_USER_SENSITIVE] = "user sensitive",
+    [CLASS_SUPERVISOR_SENSITIVE] = "supervisor sensitive",
+    [CLASS_INNOCUOUS] = "innocuous",
+    [CLASS_CRITICAL] = "critical",
+    [CLASS_HYBRID_CRITICAL] = "hybrid critical",
+    [CLASS_PARTIAL] = "partially trapping",
+    [CLASS_COMMUTES] = "traps or commutes",
+};
+
+const char *const theorem_names[THEOREM_COUNT] = {
+    [THEOREM_VIRTUALIZABLE] = "Theorem 1 (virtualizable)",
+    [THEOREM_RECURSIVE] = "Theorem 2 (recursively virtualizable)",
+    [THEOREM_HYBRID] = "Theorem 3 (hybrid monitor)",
+    [THEOREM_TRAP_OR_COMMUTE] = "trap-or-commute",
+};
+
+const char *const premise_names[PREMISE_COUNT] = {
+    [PREMISE_MODES] = "two modes",
+    [PREMISE_RELOCATION] = "a relocation mechanism",
+    [PREMISE_TRAPS] = "traps",
+    [PREMISE_LOOKUP] = "table look-up",
+};
+
+const char *const verdict_names[] = {
+    [VERDICT_VIRTUALIZABLE] = "VIRTUALIZABLE",
+    [VERDICT_NOT_VIRTUALIZABLE] = "NOT VIRTUALIZABLE",
+    [VERDICT_NOT_APPLICABLE] = "NOT APPLICABLE",
+    [VERDICT_UNDECIDED] = "UNDECIDED",
+};
+
+static enum answer answer_or(enum answer a, enum answer b)
+{
+    if (a == ANSWER_YES || b == ANSWER_YES)
+        return ANSWER_YES;
+    return a == ANSWER_UNDECIDED || b == ANSWER_UNDECIDED ? ANSWER_UNDECIDED : ANSWER_NO;
+}
+
+static enum answer answer_not(enum answer a)
+{
+    if (a == ANSWER_UNDECIDED)
+        return a;
+    return a == ANSWER_YES ? ANSWER_NO : ANSWER_YES;
+}
+
+static enum answer answer_and(enum answer a, enum answer b)
+{
+    return answer_not(answer_or(answer_not(a), answer_not(b)));
+}
+
+void analysis_classify(struct instruction_report *report)
+{
+    const enum answer *found = report->found.answer;
+    enum answer *is = report->is;
+    enum answer wrong;
+
+    /* With no pair free of memory traps, "for every pair" would hold of nothing. */
+    is[CLASS_PRIVILEGED] =
+        answer_and(answer_not(found[PROPERTY_UNPRIVILEGED]), found[PROPERTY_COMPARABLE]);
+    is[CLASS_CONTROL] = answer_or(found[PROPERTY_CONTROL_USER], found[PROPERTY_CONTROL_SUPERVISOR]);
+    is[CLASS_LOCATION] =
+        answer_or(found[PROPERTY_LOCATION_USER], found[PROPERTY_LOCATION_SUPERVISOR]);
+    is[CLASS_MODE] = found[PROPERTY_MODE];
+    is[CLASS_RESOURCE] =
+        answer_or(found[PROPERTY_RESOURCE_USER], found[PROPERTY_RESOURCE_SUPERVISOR]);
+    is[CLASS_SENSITIVE] = answer_or(answer_or(is[CLASS_CONTROL], is[CLASS_LOCATION]),
+                                    answer_or(is[CLASS_MODE], is[CLASS_RESOURCE]));
+    is[CLASS_USER_SENSITIVE] =
+        answer_or(found[PROPERTY_CONTROL_USER],
+                  answer_or(found[PROPERTY_LOCATION_USER], found[PROPERTY_RESOURCE_USER]));
+    is[CLASS_SUPERVISOR_SENSITIVE] = answer_or(
+        found[PROPERTY_CONTROL_SUPERVISOR],
+        answer_or(found[PROPERTY_LOCATION_SUPERVISOR], found[PROPERTY_RESOURCE_SUPERVISOR]));
+    is[CLASS_INNOCUOUS] = answer_not(is[CLASS_SENSITIVE]);
+    is[CLASS_CRITICAL] = answer_and(is[CLASS_SENSITIVE], answer_not(is[CLASS_PRIVILEGED]));
+    is[CLASS_HYBRID_CRITICAL] =
+        answer_and(is[CLASS_USER_SENSITIVE], answer_not(is[CLASS_PRIVILEGED]));
+    is[CLASS_PARTIAL] = answer_and(found[PROPERTY_TRAPS_IN_USER], found[PROPERTY_RUNS_IN_USER]);
+    /* A privileged instruction may trap: the monitor has an interpreter for it. */
+    wrong = answer_and(found[PROPERTY_FALSE_TRAP], answer_not(is[CLASS_PRIVILEGED]));
+    wrong = answer_or(wrong, answer_or(found[PROPERTY_FALSE_FAULT], found[PROPERTY_DIFFERS]));
+    is[CLASS_COMMUTES] = answer_not(wrong);
+}
+
+const struct witness *analysis_main_witness(const struct instruction_report *report)
+{
+    static const enum property order[] = {
+        PROPERTY_CONTROL_USER,        PROPERTY_RESOURCE_USER,
+        PROPERTY_LOCATION_USER,       PROPERTY_MODE,
+        PROPERTY_CONTROL_SUPERVISOR,  PROPERTY_RESOURCE_SUPERVISOR,
+        PROPERTY_LOCATION_SUPERVISOR,
+    };
+
+    for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++)
+        if (report->found.witness[order[i]] != NULL)
+            return report->found.witness[order[i]];
+    return NULL;
+}
+
+static double now(void)
+{
+    struct timespec time;
+
+    if (clock_gettime(CLOCK_MONOTONIC, &time) != 0)
+        return 0;
+    return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
+}
+
+static void check_premises(struct analysis *analysis)
+{
+    const struct isa_description *description = analysis->description;
+    bool relocation = false, lookup = false;
+
+    for (unsigned i = 0; i < description->cell_count; i++)
+        relocation = relocation || description->cells[i].role == ROLE_RELOCATION;
+    for (unsigned i = 0; i < description->instruction_count; i++)
+        lookup = lookup || description->instructions[i]->reads_memory;
+    analysis->premise[PREMISE_MODES] = description->mode_cell >= 0 && description->pair_declared;
+    analysis->premise[PREMISE_RELOCATION] =
+        relocation && description->has_map && description->has_relocate;
+    analysis->premise[PREMISE_TRAPS] = description->has_trap;
+    analysis->premise[PREMISE_LOOKUP] = lookup;
+}
+
+static enum answer every(const struct analysis *analysis, enum instruction_class class, bool wanted)
+{
+    enum answer all = ANSWER_YES;
+
+    for (unsigned i = 0; i < analysis->report_count; i++) {
+        enum answer is = analysis->reports[i].is[class];
+
+        all = answer_and(all, wanted ? is : answer_not(is));
+    }
+    return all;
+}
+
+static void decide(struct analysis *analysis)
+{
+    static const enum theorem asked[] = {
+        [MODE_CLASSIC] = THEOREM_VIRTUALIZABLE,
+        [MODE_HYBRID] = THEOREM_HYBRID,
+        [MODE_RECURSIVE] = THEOREM_RECURSIVE,
+    };
+    enum answer answer;
+
+    analysis->theorem[THEOREM_VIRTUALIZABLE] = every(analysis, CLASS_CRITICAL, false);
+    analysis->theorem[THEOREM_HYBRID] = every(analysis, CLASS_HYBRID_CRITICAL, false);
+    analysis->theorem[THEOREM_TRAP_OR_COMMUTE] = every(analysis, CLASS_COMMUTES, true);
+    /* The monitor of Theorem 1 that we build reads no clock: it has no timing dependence. */
+    analysis->theorem[THEOREM_RECURSIVE] = analysis->theorem[THEOREM_VIRTUALIZABLE];
+    answer = analysis->theorem[asked[analysis->options.mode]];
+    analysis->verdict = answer == ANSWER_YES  ? VERDICT_VIRTUALIZABLE
+                        : answer == ANSWER_NO ? VERDICT_NOT_VIRTUALIZABLE
+                                              : VERDICT_UNDECIDED;
+}
+
+static int analyse_instruction(struct analysis *analysis, unsigned index)
+{
+    struct instruction_report *report = &analysis->reports[index];
+    const struct isa_instruction *instruction = analysis->description->instructions[index];
+    unsigned timeout = analysis->options.timeout != 0 ? analysis->options.timeout : DEFAULT_TIMEOUT;
+    double start = now();
+    int error;
+
+    report->instruction = instruction;
+    if (analysis->options.enumerate)
+        error = search_enumerate(analysis->description, instruction, &report->found);
+    else
+        error = search_solve(analysis->description, instruction, timeout, &report->found);
+    report->seconds = now() - start;
+    if (error == -EPROTO)
+        (void)snprintf(analysis->error, sizeof(analysis->error),
+                       "the solver's witness that %.60s is %s does not replay", instruction->name,
+                       property_rows[report->found.failed].name);
+    else if (error == -E2BIG)
+        (void)snprintf(analysis->error, sizeof(analysis->error),
+                       "%.60s has %u bits of state and operands, too many to enumerate",
+                       instruction->name, search_bits(analysis->description, instruction));
+    else if (error != 0)
+        (void)snprintf(analysis->error, sizeof(analysis->error), "%.60s: %s", instruction->name,
+                       error == -ENOMEM ? "out of memory" : "the solver failed");
+    if (error == 0)
+        analysis_classify(report);
+    return error;
+}
+
+static int refuse_large(struct analysis *analysis)
+{
+    const struct isa_description *description = analysis->description;
+
+    if (description->memory_cell >= 0 &&
+        description->cells[description->memory_cell].count > ISA_MAX_ANALYSED) {
+        (void)snprintf(analysis->error, sizeof(analysis->error),
+                       "%u memory cells are too many to analyse; at most %d",
+                       description->cells[description->memory_cell].count, ISA_MAX_ANALYSED);
+        return -E2BIG;
+    }
+    if (description->has_map && description->map_address_width > MAX_ADDRESS_WIDTH) {
+        (void)snprintf(analysis->error, sizeof(analysis->error),
+                       "addresses of %u bits are too wide to analyse; at most %d",
+                       description->map_address_width, MAX_ADDRESS_WIDTH);
+        return -E2BIG;
+    }
+    return 0;
+}
+
+int analysis_run(const struct isa_description *description, const struct analysis_options *options,
+                 struct analysis *analysis)
+{
+    double start = now();
+    int error;
+
+    memset(analysis, 0, sizeof(*analysis));
+    analysis->description = description;
+    analysis->options = *options;
+    analysis->verdict = VERDICT_NOT_APPLICABLE;
+    check_premises(analysis);
+    for (int i = 0; i < PREMISE_COUNT; i++)
+        if (!analysis->premise[i])
+            return 0;
+    error = refuse_large(analysis);
+    if (error != 0)
+        return error;
+    analysis->reports = calloc(description->instruction_count, sizeof(*analysis->reports));
+    if (analysis->reports == NULL)
+        return -ENOMEM;
+    analysis->report_count = description->instruction_count;
+    for (unsigned i = 0; i < analysis->report_count && error == 0; i++)
+        error = analyse_instruction(analysis, i);
+    if (error == 0)
+        decide(analysis);
+    analysis->seconds = now() - start;
+    return error;
+}
+
+void analysis_release(struct analysis *analysis)
+{
+    for (unsigned i = 0; i < analysis->report_count; i++)
+        search_release(&analysis->reports[i].found);
+    free(analysis->reports);
+    analysis->reports = NULL;
+    analysis->report_count = 0;
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * origami-checker: the program behind `origami check` and its sisters.
+ *
+ * A program of its own, so that the machine process never loads the solver. Add a command by
+ * adding a row.
+ */
+#include "commands.h"
+
+#include <string.h>
+
+#ifndef ORIGAMI_VERSION
+#define ORIGAMI_VERSION "0.1"
+#endif
+
+struct command_row {
+    const char *name;
+    const char *summary;
+    command_function *run;
+};
+
+static const struct command_row commands[] = {
+    { "check", "is that instruction set virtualizable?", command_check },
+    { "fmt", "print a description in the common layout", command_format },
+};
+
+static void print_help(FILE *out)
+{
+    fputs("Usage: origami-checker COMMAND [OPTION]... [FILE]\n"
+          "Answer Popek and Goldberg's question about an instruction set.\n\nCommands:\n",
+          out);
+    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+        fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].summary);
+    fputs("\n  --help     show this help and exit; also after a command\n"
+          "  --version  show the version and exit\n\n"
+          "Example:\n"
+          "  origami-checker check isa/third-generation.isa\n",
+          out);
+}
+
+int main(int argc, char **argv)
+{
+    const char *name = argc > 1 ? argv[1] : "";
+
+    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0) {
+        print_help(stdout);
+        return 0;
+    }
+    if (strcmp(name, "--version") == 0) {
+        puts("origami-checker " ORIGAMI_VERSION);
+        return 0;
+    }
+    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+        if (strcmp(name, commands[i].name) == 0)
+            return commands[i].run(argc - 1, argv + 1);
+    if (*name != '\0')
+        fprintf(stderr, "origami-checker: there is no command '%s'\n", name);
+    print_help(stderr);
+    return EXIT_USAGE;
+}

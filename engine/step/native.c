@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * native.c - one innocuous instruction, carried out by its stub.
+ *
+ * The memory operand's address goes through segmentation and paging here; the stub gets a pointer to the
+ * very bytes in guest memory. Where there is no such pointer (MMIO, two pages that are not neighbours on
+ * the host) or not all of the operand may be touched (masked vector forms), the stub works on a bounce
+ * buffer instead, which keeps the address modulo 64.
+ */
+#include "stub.h"
+#include "../interpreter/interpreter.h"
+#include "../interpreter/masked.h"
+#include "../support.h"
+
+/* Register `number` gets `value` while the stub runs. On return the guest's own value is back, unless
+ * the instruction wrote it itself, which the choice of scratch register excludes. */
+static int run_with(struct vcpu *vcpu, struct stub_entry *entry, unsigned number, uint64_t value)
+{
+    uint64_t saved = vcpu->r.gpr[number];
+    vcpu->r.gpr[number] = value;
+    int status = stub_run(vcpu, entry);
+    vcpu->r.gpr[number] = saved;
+    return status;
+}
+
+/* BTx m, r adds to the address itself what the register says beyond one operand. */
+static uint64_t bit_string_displacement(const struct vcpu *vcpu, const struct instruction *insn)
+{
+    unsigned size = insn->operand_size;
+    int64_t bits = (int64_t)(vcpu->r.gpr[insn->reg & 15] << (64 - size * 8)) >> (64 - size * 8);
+    return (uint64_t)((bits >> (size == 8 ? 6 : size == 4 ? 5 : 4)) * (int64_t)size);
+}
+
+static uint64_t stub_pointer(const struct vcpu *vcpu, const struct instruction *insn,
+                             const uint8_t *host)
+{
+    uint64_t pointer = (uint64_t)(uintptr_t)host;
+    if (insn->row->memory == MEMORY_BIT_STRING)
+        pointer -= bit_string_displacement(vcpu, insn);
+    return pointer;
+}
+
+static uint8_t *bounce_at(struct stub_cache *cache, unsigned which, uint64_t linear)
+{
+    return cache->bounce[which] + (linear & 63);
+}
+
+/* Masked forms: only enabled elements are read, written, or may fault. */
+static int run_masked(struct vcpu *vcpu, struct stub_entry *entry, uint64_t linear)
+{
+    const struct instruction *insn = &entry->insn;
+    uint8_t *bounce = bounce_at(vcpu->stubs, 0, linear);
+    int status;
+    memset(bounce, 0, 64);
+    if (entry->access & ACCESS_READ) {
+        status = masked_operand_read(vcpu, insn, bounce);
+        if (status)
+            return status;
+    }
+    status = run_with(vcpu, entry, entry->scratch, (uint64_t)(uintptr_t)bounce);
+    if (status == 0 && (entry->access & ACCESS_WRITE))
+        status = masked_operand_write(vcpu, insn, bounce);
+    return status;
+}
+
+static int run_bounced(struct vcpu *vcpu, struct stub_entry *entry, uint64_t linear, unsigned size)
+{
+    uint8_t *bounce = bounce_at(vcpu->stubs, 0, linear);
+    int status = 0, read_status = 0;
+    vcpu->statistics.native_bounced++;
+    if (entry->access & ACCESS_WRITE)
+        status = linear_probe(vcpu, linear, size, entry->access);
+    if (status)
+        return status;
+    if (entry->access & ACCESS_READ) {
+        read_status = linear_read(vcpu, linear, bounce, size, entry->access);
+        if (read_status && read_status != -ECANCELED)
+            return read_status;
+    }
+    status = run_with(vcpu, entry, entry->scratch, stub_pointer(vcpu, &entry->insn, bounce));
+    if (status == 0 && (entry->access & ACCESS_WRITE))
+        status = linear_write(vcpu, linear, bounce, size, entry->access);
+    return status ? status : read_status;
+}
+
+static int run_memory(struct vcpu *vcpu, struct stub_entry *entry)
+{
+    const struct instruction *insn = &entry->insn;
+    unsigned size = insn->memory_size;
+    struct translation page;
+    uint64_t linear;
+    int status;
+    if (insn->row->flags & ROW_MASKED) {
+        linear = operand_offset(vcpu, insn);
+        /* Element-wise unless the whole operand is plainly there. */
+        if (segment_linear(vcpu, insn->segment, linear, size, entry->access, &linear) ||
+            (linear & 4095) + size > 4096 ||
+            linear_translate(vcpu, linear, entry->access, &page) || page.host == NULL)
+            return run_masked(vcpu, entry, linear);
+        return run_with(vcpu, entry, entry->scratch, (uint64_t)(uintptr_t)page.host);
+    }
+    status = operand_linear(vcpu, insn, size, entry->access, &linear);
+    if (status)
+        return status;
+    if ((insn->row->flags & ROW_ALIGNED) && (linear & (size - 1u)))
+        return fault_gp(vcpu);
+    if ((insn->row->flags & ROW_EXPLICIT_16) && (linear & 15))
+        return fault_gp(vcpu);
+    if ((linear & 4095) + size > 4096)
+        return run_bounced(vcpu, entry, linear, size);
+    status = linear_translate(vcpu, linear, entry->access, &page);
+    if (status)
+        return status;
+    if (page.host == NULL)
+        return run_bounced(vcpu, entry, linear, size);
+    return run_with(vcpu, entry, entry->scratch, stub_pointer(vcpu, insn, page.host));
+}
+
+/* PUSH and POP of a register or constant: a plain move at the stack, then rSP moves. */
+static int run_stack(struct vcpu *vcpu, struct stub_entry *entry)
+{
+    const struct instruction *insn = &entry->insn;
+    unsigned size = insn->operand_size;
+    bool push = insn->row->memory == MEMORY_PUSH;
+    uint64_t mask = bits_mask(vcpu->stack_size);
+    uint64_t offset = (vcpu->r.gpr[REGISTER_RSP] - (push ? size : 0)) & mask;
+    struct translation page;
+    uint64_t linear;
+    int status = segment_linear(vcpu, SEGMENT_SS, offset, size, entry->access, &linear);
+    if (status)
+        return status;
+    if ((linear & 4095) + size > 4096) {
+        status = run_bounced(vcpu, entry, linear, size);
+    } else {
+        status = linear_translate(vcpu, linear, entry->access, &page);
+        if (status)
+            return status;
+        if (page.host == NULL)
+            status = run_bounced(vcpu, entry, linear, size);
+        else
+            status = run_with(vcpu, entry, entry->scratch, (uint64_t)(uintptr_t)page.host);
+    }
+    if (status == 0 || status == -ECANCELED)
+        stack_adjust(vcpu, push ? -(int64_t)size : (int64_t)size);
+    return status;
+}
+
+/* The x87 pointers the guest sees are those of its own instruction (SDM Vol. 1, 8.1.8). */
+static void x87_note_operation(struct vcpu *vcpu, const struct instruction *insn, uint64_t offset)
+{
+    struct vcpu_registers *r = &vcpu->r;
+    if (insn->opcode == 0xdb && insn->modrm == 0xe3) { /* FNINIT */
+        r->fip = r->fdp = 0;
+        r->fop = r->fcs = r->fds = 0;
+        return;
+    }
+    if (!(insn->row->flags & ROW_X87_OPERATION))
+        return;
+    r->fip = r->rip;
+    r->fcs = r->segment[SEGMENT_CS].selector;
+    r->fop = (uint16_t)((insn->opcode & 7u) << 8 | insn->modrm);
+    if (insn->has_memory) {
+        r->fdp = offset;
+        r->fds = r->segment[insn->segment].selector;
+    }
+}
+
+static bool is_x87(const struct instruction *insn)
+{
+    return insn->row->state == STATE_X87 || insn->row->state == STATE_X87_NOWAIT;
+}
+
+int step_native(struct vcpu *vcpu, struct stub_entry *entry)
+{
+    const struct instruction *insn = &entry->insn;
+    uint64_t offset = 0;
+    int status;
+    if (insn->row->memory == MEMORY_STRING)
+        return step_string(vcpu, entry);
+    if (insn->row->memory == MEMORY_PUSH || insn->row->memory == MEMORY_POP)
+        return run_stack(vcpu, entry);
+    if (!insn->has_memory) {
+        status = stub_run(vcpu, entry);
+    } else if (insn->row->memory == MEMORY_ADDRESS_ONLY) {
+        return run_with(vcpu, entry, entry->scratch, operand_offset(vcpu, insn));
+    } else {
+        offset = operand_offset(vcpu, insn);
+        status = run_memory(vcpu, entry);
+    }
+    if (status == 0 && is_x87(insn))
+        x87_note_operation(vcpu, insn, offset);
+    return status;
+}

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * machine.h - one running machine: memory, board, console, back end, and the two threads that share
+ * it.
+ *
+ * The vCPU's thread waits for exits and runs the devices; the main thread watches the terminal,
+ * signals and the engine's life. `lock` is the one device lock: it protects the board and the calls
+ * it makes. The engine never holds it, so it can't block anybody.
+ */
+#ifndef ORIGAMI_MACHINE_MACHINE_H
+#define ORIGAMI_MACHINE_MACHINE_H
+
+#include <pthread.h>
+#include <signal.h>
+#include "../backend/backend.h"
+#include "../command/options.h"
+#include "../devices/board.h"
+#include "../loaders/loader.h"
+#include "../terminal/terminal.h"
+#include "statistics.h"
+
+/* Why a run ends. The first reason counts. */
+enum run_end {
+    END_NONE,
+    END_POWER_OFF,
+    END_RESET,
+    END_DEBUG_EXIT,
+    END_SHUTDOWN, /* triple fault */
+    END_SIGNAL,
+    END_LEFT,  /* Ctrl-A x */
+    END_FAILED /* see problem */
+};
+
+struct machine {
+    const struct options *options;
+    struct ram ram;
+    struct board board;
+    struct terminal terminal;
+    const struct backend_operations *operations;
+    struct backend *backend;
+    struct boot_request boot;
+    struct boot_module module[LOADER_MODULE_MAX], initrd;
+    char engine[4096];
+    struct host_sample started;
+    struct host_clock clock;
+    uint64_t wall_base; /* of the current boot */
+
+    pthread_mutex_t lock;
+    pthread_t thread;
+    uint32_t console_event; /* board_console() is due; atomic */
+
+    /* Under `lock` */
+    enum run_end end;
+    uint32_t end_value; /* debug-exit value or signal number */
+    struct problem problem;
+
+    bool thread_done; /* set by the vCPU's thread as its last act; atomic */
+    int wake;         /* eventfd: the main loop should look */
+    int signals;      /* signalfd */
+    sigset_t signal_mask, old_mask;
+    struct sigaction old_pipe;
+    struct run_statistics statistics;
+};
+
+/* Reads the input files and makes memory, board and console. machine_destroy() undoes any part of
+ * it. */
+int MUST_CHECK machine_create(struct machine *machine, const struct options *options,
+                              struct problem *problem);
+void machine_destroy(struct machine *machine);
+
+/* Loads the kernel, starts the back end and sets the first CPU's state. */
+int MUST_CHECK machine_boot(struct machine *machine, struct problem *problem);
+/* The input files are not needed any more: there will be no other boot. */
+void machine_release_files(struct machine *machine);
+/* Takes the back end down and brings memory and devices to their state before the first boot. */
+int MUST_CHECK machine_reset(struct machine *machine, struct problem *problem);
+
+/* Ends the run at the next instruction boundary, for the first reason that is given. */
+void machine_end(struct machine *machine, enum run_end end, uint32_t value);
+/* The console has input or room. Never waits for the device lock. */
+void machine_console(struct machine *machine);
+/* Does what machine_console() asked for, if the lock is free; the vCPU's thread calls it too. */
+void machine_run_console(struct machine *machine);
+
+/* Virtual time now, for events that come from outside an exit. Under `lock`. */
+uint64_t machine_now(const struct machine *machine);
+
+/* vcpu.c: the vCPU's thread, from the first instruction of a boot to its end. */
+void *vcpu_main(void *machine);
+/* loop.c: the main thread, while the vCPU's runs. */
+int MUST_CHECK loop_run(struct machine *machine, struct problem *problem);
+
+#endif

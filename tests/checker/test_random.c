@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The solver against the enumeration, on random small machines: every property of every
+ * instruction must get the same answer, and every witness is replayed by both.
+ *
+ * Usage: test_random [COUNT [FIRST_SEED]]
+ */
+#include "random_machine.h"
+#include "search.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+static int compare(const struct isa_description *description, unsigned index, uint64_t seed)
+{
+    const struct isa_instruction *instruction = description->instructions[index];
+    struct search_result solved, tried;
+    int wrong = 0;
+    int error = search_solve(description, instruction, 20000, &solved);
+
+    if (error != 0) {
+        printf("seed %llu, %s: solver says %d at '%s'\n", (unsigned long long)seed,
+               instruction->name, error, property_rows[solved.failed].name);
+        search_release(&solved);
+        return 1;
+    }
+    error = search_enumerate(description, instruction, &tried);
+    if (error != 0) {
+        printf("seed %llu: enumeration says %d\n", (unsigned long long)seed, error);
+        wrong = 1;
+    }
+    for (int i = 0; i < PROPERTY_COUNT && wrong == 0; i++) {
+        if (solved.answer[i] != tried.answer[i]) {
+            printf("seed %llu, %s, %s: solver %d, enumeration %d\n", (unsigned long long)seed,
+                   instruction->name, property_rows[i].name, solved.answer[i], tried.answer[i]);
+            wrong = 1;
+        }
+    }
+    search_release(&solved);
+    search_release(&tried);
+    return wrong;
+}
+
+static int one_machine(uint64_t seed)
+{
+    struct diagnostics diagnostics = { .path = "random machine" };
+    struct isa_description *description;
+    size_t length = 0;
+    char *text = random_machine(seed, &length);
+    int wrong = 0;
+
+    if (text == NULL || description_parse(text, length, NULL, 0, &diagnostics, &description) != 0) {
+        printf("seed %llu:\n", (unsigned long long)seed);
+        diagnostics_print(&diagnostics, stdout);
+        free(text);
+        return 1;
+    }
+    for (unsigned i = 0; i < description->instruction_count; i++)
+        wrong |= compare(description, i, seed);
+    if (wrong)
+        fputs(text, stdout);
+    description_release(description);
+    free(text);
+    return wrong;
+}
+
+int main(int argc, char **argv)
+{
+    unsigned long count = argc > 1 ? strtoul(argv[1], NULL, 10) : 100;
+    uint64_t first = argc > 2 ? strtoull(argv[2], NULL, 10) : 1;
+    int wrong = 0;
+
+    for (unsigned long i = 0; i < count && wrong == 0; i++)
+        wrong = one_machine(first + i);
+    printf("%lu machines: %s\n", count, wrong ? "DISAGREEMENT" : "solver and enumeration agree");
+    return wrong;
+}

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Expected verdicts of the library: theorems and critical lists, one row a question.
+ *
+ * Usage: test_verdicts ISA_DIRECTORY. Add a row for every description.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "commands.h"
+
+struct verdict_row {
+    const char *file;
+    const char *parameter; /* NULL: none */
+    uint64_t value;
+    const char *resources; /* NULL: the description's own */
+    enum answer first, third;
+    enum answer commute;
+    const char *critical; /* names, a comma behind each */
+};
+
+static const struct verdict_row rows[] = {
+    { "third-generation.isa", NULL, 0, NULL, ANSWER_YES, ANSWER_YES, ANSWER_YES, "" },
+    { "third-generation.isa", "address_bits", 1, NULL, ANSWER_YES, ANSWER_YES, ANSWER_YES, "" },
+    { "pdp-10.isa", "address_bits", 2, NULL, ANSWER_NO, ANSWER_YES, ANSWER_NO,
+      "JRST 1,JRSTF,JSR,JSP,PUSHJ," },
+    { "pdp-10.isa", "address_bits", 2, "UIO", ANSWER_NO, ANSWER_NO, ANSWER_NO,
+      "JRST 1,JRSTF,JSR,JSP,PUSHJ," },
+    { "pdp-11-45.isa", "address_bits", 2, NULL, ANSWER_NO, ANSWER_NO, ANSWER_NO,
+      "RESET,SPL,RTI,MFPI,MTPI," },
+    { "mc68000.isa", NULL, 0, NULL, ANSWER_NO, ANSWER_YES, ANSWER_NO, "MOVE from SR," },
+    { "mc68000.isa", NULL, 0, "I", ANSWER_NO, ANSWER_NO, ANSWER_NO, "MOVE from SR," },
+    { "mc68010.isa", NULL, 0, "all", ANSWER_YES, ANSWER_YES, ANSWER_YES, "" },
+};
+
+static const char *directory;
+
+static void check_row(const struct verdict_row *row)
+{
+    struct description_options options = { .resources = row->resources };
+    struct analysis_options how = { .mode = MODE_CLASSIC };
+    struct isa_description *description = NULL;
+    char path[512], critical[1024] = "";
+    struct analysis analysis;
+
+    (void)snprintf(path, sizeof(path), "%s/%s", directory, row->file);
+    if (row->parameter != NULL) {
+        options.overrides[0].name = row->parameter;
+        options.overrides[0].value = row->value;
+        options.override_count = 1;
+    }
+    assert_int_equal(command_open(path, &options, &description), 0);
+    assert_int_equal(analysis_run(description, &how, &analysis), 0);
+    for (unsigned i = 0; i < analysis.report_count; i++) {
+        size_t used = strlen(critical);
+
+        if (analysis.reports[i].is[CLASS_CRITICAL] == ANSWER_YES)
+            (void)snprintf(critical + used, sizeof(critical) - used, "%s,",
+                           analysis.reports[i].instruction->name);
+    }
+    assert_string_equal(critical, row->critical);
+    assert_int_equal(analysis.theorem[THEOREM_VIRTUALIZABLE], row->first);
+    assert_int_equal(analysis.theorem[THEOREM_HYBRID], row->third);
+    assert_int_equal(analysis.theorem[THEOREM_TRAP_OR_COMMUTE], row->commute);
+    analysis_release(&analysis);
+    description_release(description);
+}
+
+static void test_rows(void **unused)
+{
+    (void)unused;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        print_message("%s %s\n", rows[i].file, rows[i].resources != NULL ? rows[i].resources : "");
+        check_row(&rows[i]);
+    }
+}
+
+/* A machine with one instruction of every class, small enough to try all of it. */
+static const char tiny[] =
+    "isa \"tiny\"; mode M : 1 { s = 0, u = 1 } analyze s over u; pc P : 1;"
+    "relocation l : 2; relocation b : 2; user r : 2; resource Q : 1; memory E[3] : 1; monitor 1;"
+    "map a : 1 -> 3 { if (zext(a, 2) >= b) { fault; } yield zext(a, 3) + zext(l, 3); }"
+    "relocate x : 1 when l + zext(x, 2) >= l { l = l + zext(x, 2); }"
+    "trap code : 1 { E[0] = M; M = s; }"
+    "insn MOVE(a : 1, c : 1) { let v = load(c); store(a, v); }"
+    "insn SVC { trap; }"
+    "insn DROP { M = u; }"
+    "insn SETR { if (M == u) { trap; } l = r; }"
+    "insn GETR { r = l; }"
+    "insn GETM { r = zext(M, 2); }"
+    "insn GETQ { r = zext(Q, 2); }"
+    "insn SETQ { if (M == s) { Q = 1; } }"
+    "insn GATED { if (M == u && Q == 0) { trap; } r = 3; }"
+    "insn ODD { if (M == u) { r = choose(2); } else { r = 0; } }"
+    "insn PEEK { let v = E[0]; r = zext(v, 2); }";
+
+static void test_enumeration_agrees(void **unused)
+{
+    struct diagnostics diagnostics = { 0 };
+    struct isa_description *description = NULL;
+
+    (void)unused;
+    assert_int_equal(description_parse(tiny, strlen(tiny), NULL, 0, &diagnostics, &description), 0);
+    for (unsigned i = 0; i < description->instruction_count; i++) {
+        struct search_result solved, tried;
+
+        assert_int_equal(search_solve(description, description->instructions[i], 20000, &solved),
+                         0);
+        assert_int_equal(search_enumerate(description, description->instructions[i], &tried), 0);
+        assert_memory_equal(solved.answer, tried.answer, sizeof(solved.answer));
+        search_release(&solved);
+        search_release(&tried);
+    }
+    description_release(description);
+}
+
+struct class_row {
+    const char *name;
+    const char
+        *classes; /* P privileged, C control, L location, M mode, R resource, U user, T part */
+};
+
+static void test_classes(void **unused)
+{
+    static const struct class_row expected[] = {
+        { "MOVE", "" },   { "SVC", "" },   { "DROP", "C" },  { "SETR", "PC" },
+        { "GETR", "LU" }, { "GETM", "M" }, { "GETQ", "RU" }, { "SETQ", "C" },
+        { "GATED", "T" }, { "ODD", "M" },  { "PEEK", "LU" },
+    };
+    static const struct {
+        enum instruction_class class;
+        char letter;
+    } letters[] = { { CLASS_PRIVILEGED, 'P' }, { CLASS_CONTROL, 'C' },
+                    { CLASS_LOCATION, 'L' },   { CLASS_MODE, 'M' },
+                    { CLASS_RESOURCE, 'R' },   { CLASS_USER_SENSITIVE, 'U' },
+                    { CLASS_PARTIAL, 'T' } };
+    struct diagnostics diagnostics = { 0 };
+    struct analysis_options how = { .mode = MODE_CLASSIC };
+    struct isa_description *description = NULL;
+    struct analysis analysis;
+
+    (void)unused;
+    assert_int_equal(description_parse(tiny, strlen(tiny), NULL, 0, &diagnostics, &description), 0);
+    assert_int_equal(analysis_run(description, &how, &analysis), 0);
+    for (unsigned i = 0; i < analysis.report_count; i++) {
+        char found[16] = "";
+        size_t used = 0;
+
+        for (size_t j = 0; j < sizeof(letters) / sizeof(letters[0]); j++)
+            if (analysis.reports[i].is[letters[j].class] == ANSWER_YES)
+                found[used++] = letters[j].letter;
+        print_message("%s: %s\n", expected[i].name, found);
+        assert_string_equal(analysis.reports[i].instruction->name, expected[i].name);
+        assert_string_equal(found, expected[i].classes);
+    }
+    analysis_release(&analysis);
+    description_release(description);
+}
+
+static void test_not_applicable(void **unused)
+{
+    static const char text[] = "isa \"z80\"; pc P : 2; user A : 4; memory E[4] : 4;"
+                               "insn NOP { } insn LD { A = E[0]; }";
+    struct diagnostics diagnostics = { 0 };
+    struct analysis_options how = { .mode = MODE_CLASSIC };
+    struct isa_description *description = NULL;
+    struct analysis analysis;
+
+    (void)unused;
+    assert_int_equal(description_parse(text, strlen(text), NULL, 0, &diagnostics, &description), 0);
+    assert_int_equal(analysis_run(description, &how, &analysis), 0);
+    assert_int_equal(analysis.verdict, VERDICT_NOT_APPLICABLE);
+    assert_false(analysis.premise[PREMISE_MODES]);
+    analysis_release(&analysis);
+    description_release(description);
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_rows),
+        cmocka_unit_test(test_enumeration_agrees),
+        cmocka_unit_test(test_classes),
+        cmocka_unit_test(test_not_applicable),
+    };
+
+    if (argc < 2)
+        return 64;
+    directory = argv[1];
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
