@@ -139,25 +139,37 @@ int interpret_salc(struct vcpu *vcpu, const struct instruction *insn)
 
 /* ---- Others ---- */
 
+/* One bound of BOUND: each is an access of its own. */
+static int bound_read(struct vcpu *vcpu, const struct instruction *insn, unsigned which,
+                      int64_t *value)
+{
+    unsigned size = insn->operand_size, unused = 64 - size * 8;
+    uint64_t offset = (operand_offset(vcpu, insn) + which * size) & bits_mask(insn->address_size);
+    uint64_t raw = 0, linear;
+
+    int result = segment_linear(vcpu, insn->segment, offset, size, ACCESS_READ, &linear);
+    if (result == 0)
+        result = access_settle(vcpu, linear_read(vcpu, linear, &raw, size, ACCESS_READ));
+    if (result)
+        return result;
+    access_watch(vcpu, linear, size, false);
+    *value = (int64_t)(raw << unused) >> unused;
+    return 0;
+}
+
 /* Lower and upper bound lie side by side in memory; both comparisons are signed. */
 int interpret_bound(struct vcpu *vcpu, const struct instruction *insn)
 {
-    unsigned size = insn->operand_size;
-    unsigned unused = 64 - size * 8;
-    uint64_t lower = 0, upper = 0, linear;
+    unsigned unused = 64 - insn->operand_size * 8u;
+    int64_t lower, upper;
 
-    int result = operand_linear(vcpu, insn, size * 2, ACCESS_READ | ACCESS_NO_ALIGN_CHECK, &linear);
+    int result = bound_read(vcpu, insn, 0, &lower);
     if (result == 0)
-        result = access_settle(vcpu, linear_read(vcpu, linear, &lower, size, ACCESS_READ));
-    if (result == 0)
-        result = access_settle(
-            vcpu, linear_read(vcpu, (linear + size) & 0xffffffff, &upper, size, ACCESS_READ));
+        result = bound_read(vcpu, insn, 1, &upper);
     if (result)
         return result;
-    int64_t index = (int64_t)(register_read(vcpu, insn, insn->reg, size) << unused) >> unused;
-    int64_t low = (int64_t)(lower << unused) >> unused;
-    int64_t high = (int64_t)(upper << unused) >> unused;
-    return index < low || index > high ? fault_raise(vcpu, EXCEPTION_BR) : 0;
+    int64_t index = (int64_t)(vcpu->r.gpr[insn->reg & 15] << unused) >> unused;
+    return index < lower || index > upper ? fault_raise(vcpu, EXCEPTION_BR) : 0;
 }
 
 int interpret_xlat(struct vcpu *vcpu, const struct instruction *insn)
@@ -204,11 +216,12 @@ int interpret_movdir64b(struct vcpu *vcpu, const struct instruction *insn)
     return 0;
 }
 
-/* PREFETCHx and hint no-operations: the address is not even formed, so nothing can fault. */
+/* PREFETCHx and hint no-operations: the address is not even formed, so nothing can fault. The register
+ * form of 0F 0D is a no-operation on Intel's processors and undefined on AMD's. */
 int interpret_prefetch(struct vcpu *vcpu, const struct instruction *insn)
 {
-    (void)vcpu;
-    (void)insn;
+    if (insn->opcode == 0x0d && !insn->has_memory && !vcpu->vm->model.vendor_intel)
+        return fault_ud(vcpu);
     return 0;
 }
 

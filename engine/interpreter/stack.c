@@ -43,18 +43,40 @@ int interpret_pop_rsp(struct vcpu *vcpu, const struct instruction *insn)
     return 0;
 }
 
-int interpret_pusha(struct vcpu *vcpu, const struct instruction *insn)
-{
-    struct stack_frame frame;
-    int result;
+/* Several pushes in one instruction: memory is written push by push, as the processor does it, so the
+ * pushes before a fault are seen there; the registers change only when all is done. */
+struct pushes {
+    uint64_t pointer; /* rSP so far */
+    unsigned size;
+};
 
-    frame_init_current(vcpu, &frame, insn->operand_size);
-    for (unsigned i = REGISTER_RAX; i <= REGISTER_RDI; i++)
-        frame_add(&frame, vcpu->r.gpr[i]);
-    result = frame_push(vcpu, &frame);
+static int pushes_add(struct vcpu *vcpu, struct pushes *pushes, uint64_t value)
+{
+    uint64_t pointer = (pushes->pointer - pushes->size) & bits_mask(vcpu->stack_size), linear;
+    int result =
+        segment_linear(vcpu, SEGMENT_SS, pointer, pushes->size, ACCESS_WRITE, &linear);
+
+    if (!result)
+        result = access_settle(vcpu,
+                               linear_write(vcpu, linear, &value, pushes->size, ACCESS_WRITE));
     if (result)
         return result;
-    stack_pointer_set(vcpu, frame.address_size, frame.pointer);
+    access_watch(vcpu, linear, pushes->size, true);
+    pushes->pointer = pointer;
+    return 0;
+}
+
+int interpret_pusha(struct vcpu *vcpu, const struct instruction *insn)
+{
+    struct pushes pushes = { vcpu->r.gpr[REGISTER_RSP], insn->operand_size };
+
+    for (unsigned i = REGISTER_RAX; i <= REGISTER_RDI; i++) {
+        int result = pushes_add(vcpu, &pushes, vcpu->r.gpr[i]);
+
+        if (result)
+            return result;
+    }
+    stack_pointer_set(vcpu, vcpu->stack_size, pushes.pointer);
     return 0;
 }
 
@@ -126,26 +148,24 @@ int interpret_popf(struct vcpu *vcpu, const struct instruction *insn)
 
 /* ---- ENTER, LEAVE ---- */
 
-/* Copies the enclosing frame pointers: a read may hit what this very instruction has pushed. */
-static int enter_display(struct vcpu *vcpu, unsigned level, struct stack_frame *frame)
+/* Copies the enclosing frame pointers. A read may hit what this very instruction has pushed. */
+static int enter_display(struct vcpu *vcpu, unsigned level, struct pushes *pushes)
 {
     uint64_t mask = bits_mask(vcpu->stack_size), rbp = vcpu->r.gpr[REGISTER_RBP];
-    unsigned size = frame->size;
+    unsigned size = pushes->size;
 
     for (unsigned i = 1; i < level; i++) {
         uint64_t offset = (rbp - (uint64_t)i * size) & mask;
-        uint64_t depth = (frame->pointer - offset) & mask;
         uint64_t value = 0, linear;
         int result;
 
         result = segment_linear(vcpu, SEGMENT_SS, offset, size, ACCESS_READ, &linear);
         if (!result)
             result = access_settle(vcpu, linear_read(vcpu, linear, &value, size, ACCESS_READ));
+        if (!result)
+            result = pushes_add(vcpu, pushes, value);
         if (result)
             return result;
-        if (depth != 0 && depth % size == 0 && depth / size <= frame->count)
-            value = frame->value[depth / size - 1];
-        frame_add(frame, value);
     }
     return 0;
 }
@@ -153,26 +173,23 @@ static int enter_display(struct vcpu *vcpu, unsigned level, struct stack_frame *
 int interpret_enter(struct vcpu *vcpu, const struct instruction *insn)
 {
     unsigned size = insn->operand_size, level = insn->immediate2 & 31u;
-    uint64_t mask = bits_mask(vcpu->stack_size);
-    struct stack_frame frame;
+    struct pushes pushes = { vcpu->r.gpr[REGISTER_RSP], size };
     uint64_t top, bottom, linear;
     int result;
 
-    frame_init_current(vcpu, &frame, size);
-    top = frame.pointer - size; /* where the new rBP points */
-    frame_add(&frame, vcpu->r.gpr[REGISTER_RBP]);
-    result = enter_display(vcpu, level, &frame);
+    result = pushes_add(vcpu, &pushes, vcpu->r.gpr[REGISTER_RBP]);
+    top = pushes.pointer; /* where the new rBP points */
+    if (!result)
+        result = enter_display(vcpu, level, &pushes);
+    if (!result && level > 0)
+        result = pushes_add(vcpu, &pushes, top);
     if (result)
         return result;
-    if (level > 0)
-        frame_add(&frame, vcpu->stack_size == 2 ? top & mask : top);
     /* A write at the final rSP must be possible, though none is made. */
-    bottom = (frame.pointer - (uint64_t)frame.count * size - (insn->immediate & 0xffff)) & mask;
+    bottom = (pushes.pointer - (insn->immediate & 0xffff)) & bits_mask(vcpu->stack_size);
     result = segment_linear(vcpu, SEGMENT_SS, bottom, size, ACCESS_WRITE, &linear);
     if (!result)
         result = linear_probe(vcpu, linear, size, ACCESS_WRITE);
-    if (!result)
-        result = frame_push(vcpu, &frame);
     if (result)
         return result;
     /* A 16-bit operand or stack moves BP only. */

@@ -10,6 +10,7 @@
 #include "stub.h"
 #include "../interpreter/interpreter.h"
 #include "../interpreter/masked.h"
+#include "../interpreter/transfer.h"
 #include "../support.h"
 
 /* Register `number` gets `value` while the stub runs. On return the guest's own value is back, unless
@@ -72,6 +73,8 @@ static int run_bounced(struct vcpu *vcpu, struct stub_entry *entry, uint64_t lin
         status = linear_probe(vcpu, linear, size, entry->access);
     if (status)
         return status;
+    if (entry->insn.row->memory == MEMORY_RDI) /* writes some bytes only */
+        return run_masked(vcpu, entry, linear);
     if (entry->access & ACCESS_READ) {
         read_status = linear_read(vcpu, linear, bounce, size, entry->access);
         if (read_status && read_status != -ECANCELED)
@@ -83,29 +86,63 @@ static int run_bounced(struct vcpu *vcpu, struct stub_entry *entry, uint64_t lin
     return status ? status : read_status;
 }
 
-static int run_memory(struct vcpu *vcpu, struct stub_entry *entry)
+/* May masked-off elements not fault? MASKMOVQ and MASKMOVDQU check their whole operand: the manuals
+ * allow it, AMD's processors do it. */
+static bool suppresses_faults(const struct instruction *insn)
+{
+    if (!(insn->row->flags & ROW_MASKED) || insn->row->memory == MEMORY_RDI)
+        return false;
+    return insn->encoding != ENCODING_EVEX || insn->evex_mask != 0;
+}
+
+/* Where the operand lies when nothing is wrong with it: alignment is looked at before the rest. */
+static uint64_t linear_unchecked(const struct vcpu *vcpu, const struct instruction *insn,
+                                 uint64_t offset)
+{
+    const struct segment_register *segment = &vcpu->r.segment[insn->segment];
+    if (!vcpu->long_code)
+        return (uint32_t)(segment->base + offset);
+    return insn->segment == SEGMENT_FS || insn->segment == SEGMENT_GS ? segment->base + offset :
+                                                                        offset;
+}
+
+/* Element-wise, unless the whole operand is plainly there. */
+static int run_suppressing(struct vcpu *vcpu, struct stub_entry *entry, uint64_t offset)
+{
+    const struct instruction *insn = &entry->insn;
+    unsigned size = insn->memory_size, access = entry->access | ACCESS_NO_ALIGN_CHECK;
+    uint64_t linear = linear_unchecked(vcpu, insn, offset);
+    struct translation page;
+    if ((vcpu->r.rflags & FLAG_AC) && insn->encoding == ENCODING_EVEX && !vcpu->vm->model.vendor_intel &&
+        masked_operand_bytes(vcpu, insn)) {
+        int status = alignment_check(vcpu, linear, insn->row->element);
+        if (status)
+            return status;
+    }
+    if (segment_linear(vcpu, insn->segment, offset, size, access, &linear) ||
+        (linear & 4095) + size > 4096 || linear_translate(vcpu, linear, access, &page) ||
+        page.host == NULL)
+        return run_masked(vcpu, entry, linear);
+    return run_with(vcpu, entry, entry->scratch, (uint64_t)(uintptr_t)page.host);
+}
+
+static int run_memory(struct vcpu *vcpu, struct stub_entry *entry, uint64_t offset)
 {
     const struct instruction *insn = &entry->insn;
     unsigned size = insn->memory_size;
     struct translation page;
     uint64_t linear;
     int status;
-    if (insn->row->flags & ROW_MASKED) {
-        linear = operand_offset(vcpu, insn);
-        /* Element-wise unless the whole operand is plainly there. */
-        if (segment_linear(vcpu, insn->segment, linear, size, entry->access, &linear) ||
-            (linear & 4095) + size > 4096 ||
-            linear_translate(vcpu, linear, entry->access, &page) || page.host == NULL)
-            return run_masked(vcpu, entry, linear);
-        return run_with(vcpu, entry, entry->scratch, (uint64_t)(uintptr_t)page.host);
+    if (suppresses_faults(insn))
+        return run_suppressing(vcpu, entry, offset);
+    if (insn->row->flags & (ROW_ALIGNED | ROW_EXPLICIT_16)) {
+        unsigned alignment = insn->row->flags & ROW_ALIGNED ? size : 16;
+        if (linear_unchecked(vcpu, insn, offset) & (alignment - 1u))
+            return fault_gp(vcpu);
     }
-    status = operand_linear(vcpu, insn, size, entry->access, &linear);
+    status = segment_linear(vcpu, insn->segment, offset, size, entry->access, &linear);
     if (status)
         return status;
-    if ((insn->row->flags & ROW_ALIGNED) && (linear & (size - 1u)))
-        return fault_gp(vcpu);
-    if ((insn->row->flags & ROW_EXPLICIT_16) && (linear & 15))
-        return fault_gp(vcpu);
     if ((linear & 4095) + size > 4096)
         return run_bounced(vcpu, entry, linear, size);
     status = linear_translate(vcpu, linear, entry->access, &page);
@@ -119,27 +156,15 @@ static int run_memory(struct vcpu *vcpu, struct stub_entry *entry)
 /* PUSH and POP of a register or constant: a plain move at the stack, then rSP moves. */
 static int run_stack(struct vcpu *vcpu, struct stub_entry *entry)
 {
-    const struct instruction *insn = &entry->insn;
-    unsigned size = insn->operand_size;
-    bool push = insn->row->memory == MEMORY_PUSH;
-    uint64_t mask = bits_mask(vcpu->stack_size);
-    uint64_t offset = (vcpu->r.gpr[REGISTER_RSP] - (push ? size : 0)) & mask;
-    struct translation page;
+    unsigned size = entry->insn.operand_size;
+    bool push = entry->insn.row->memory == MEMORY_PUSH;
+    uint64_t offset =
+        (vcpu->r.gpr[REGISTER_RSP] - (push ? size : 0)) & bits_mask(vcpu->stack_size);
     uint64_t linear;
     int status = segment_linear(vcpu, SEGMENT_SS, offset, size, entry->access, &linear);
     if (status)
         return status;
-    if ((linear & 4095) + size > 4096) {
-        status = run_bounced(vcpu, entry, linear, size);
-    } else {
-        status = linear_translate(vcpu, linear, entry->access, &page);
-        if (status)
-            return status;
-        if (page.host == NULL)
-            status = run_bounced(vcpu, entry, linear, size);
-        else
-            status = run_with(vcpu, entry, entry->scratch, (uint64_t)(uintptr_t)page.host);
-    }
+    status = run_at(vcpu, entry, linear, size);
     if (status == 0 || status == -ECANCELED)
         stack_adjust(vcpu, push ? -(int64_t)size : (int64_t)size);
     return status;
@@ -185,7 +210,7 @@ int step_native(struct vcpu *vcpu, struct stub_entry *entry)
         return run_with(vcpu, entry, entry->scratch, operand_offset(vcpu, insn));
     } else {
         offset = operand_offset(vcpu, insn);
-        status = run_memory(vcpu, entry);
+        status = run_memory(vcpu, entry, offset);
     }
     if (status == 0 && is_x87(insn))
         x87_note_operation(vcpu, insn, offset);

@@ -8,6 +8,7 @@
  */
 #include "stub.h"
 #include "../interpreter/interpreter.h"
+#include "../interpreter/transfer.h"
 #include "../support.h"
 
 enum { USES_SOURCE = 1, USES_DESTINATION = 2, WRITES_DESTINATION = 4, COMPARES = 8 };
@@ -71,9 +72,9 @@ static int locate(struct vcpu *vcpu, struct string_side *side, struct string_run
         return status;
     uint64_t count = elements_in_page(side->linear, run);
     side->host = NULL;
-    if (count == 0) {
+    if (count == 0) { /* faults come in the order of the operands, so here, not when it is read */
         run->count = 1;
-        return 0;
+        return linear_probe(vcpu, side->linear, run->element, side->access);
     }
     status = linear_translate(vcpu, side->linear, side->access, &page);
     if (status)
@@ -101,7 +102,7 @@ static int bounce_in(struct vcpu *vcpu, struct string_side *side, unsigned which
 {
     side->host = vcpu->stubs->bounce[which];
     if (side->access & ACCESS_WRITE)
-        return linear_probe(vcpu, side->linear, size, side->access);
+        return 0;
     return linear_read(vcpu, side->linear, side->host, size, side->access);
 }
 
@@ -167,6 +168,12 @@ static int string_chunk(struct vcpu *vcpu, struct stub_entry *entry, unsigned op
         if (status && status != -ECANCELED)
             return status;
         canceled = canceled ? canceled : status;
+    }
+    if (vcpu->data_breakpoints && done) { /* then runs are one element long */
+        if (operands & USES_SOURCE)
+            access_watch(vcpu, source.linear, run->element, false);
+        if (operands & USES_DESTINATION)
+            access_watch(vcpu, destination.linear, run->element, operands & WRITES_DESTINATION);
     }
     uint64_t delta = done * run->element;
     if (run->down)

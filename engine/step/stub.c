@@ -164,8 +164,9 @@ static int stub_fault(struct vcpu *vcpu, const struct stub_data *data)
     case EXCEPTION_DE:
     case EXCEPTION_UD:
     case EXCEPTION_MF:
-    case EXCEPTION_XM:
         return fault_raise(vcpu, (unsigned)data->trap);
+    case EXCEPTION_XM: /* without CR4.OSXMMEXCPT: #UD (SDM Vol. 3, 2.5) */
+        return fault_raise(vcpu, vcpu->r.cr4 & CR4_OSXMMEXCPT ? EXCEPTION_XM : EXCEPTION_UD);
     case EXCEPTION_GP:
     case EXCEPTION_AC:
         return fault_raise_error(vcpu, (unsigned)data->trap, 0);

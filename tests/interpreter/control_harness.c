@@ -5,7 +5,8 @@
 #include "control_harness.h"
 #include <sys/mman.h>
 
-static int machine_port(struct vcpu *vcpu, uint16_t port, unsigned size, bool write, uint32_t *value)
+static int machine_port(struct vcpu *vcpu, uint16_t port, unsigned size, bool write,
+                        uint32_t *value)
 {
     struct machine *m = vcpu->host;
     if (!write)
@@ -76,10 +77,10 @@ struct machine *machine_new(enum machine_mode mode, unsigned cpl, enum cpu_vendo
     assert_non_null(stubs);
     vcpu_init(&m->vcpu, &m->vm, 0, stubs);
     m->vcpu.host = m;
-    assert_int_equal(memory_add_slot(&m->vm.memory,
-                                     &(struct memory_slot){
-                                         .size = RAM_SIZE, .host = m->ram, .fd = -1 }),
-                     0);
+    assert_int_equal(
+        memory_add_slot(&m->vm.memory,
+                        &(struct memory_slot){ .size = RAM_SIZE, .host = m->ram, .fd = -1 }),
+        0);
     struct vcpu_registers *r = &m->vcpu.r;
     r->cr0 = CR0_ET | CR0_NE | (mode == MODE_REAL ? 0 : CR0_PE) | (long_mode ? CR0_PG | CR0_WP : 0);
     r->cr4 = (long_mode ? CR4_PAE : 0u) | CR4_OSFXSR;

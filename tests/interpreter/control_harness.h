@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * control_harness.h - a virtual machine of one vCPU with the host's CPU model and real extended state, for
- * tests of control registers, MSRs, CPUID, the XSAVE family, x87 and ports. Instructions are decoded from
- * bytes and given to their interpreters.
+ * control_harness.h - a virtual machine of one vCPU with the host's CPU model and real extended
+ * state, for tests of control registers, MSRs, CPUID, the XSAVE family, x87 and ports. Instructions
+ * are decoded from bytes and given to their interpreters.
  */
 #ifndef ORIGAMI_TEST_CONTROL_HARNESS_H
 #define ORIGAMI_TEST_CONTROL_HARNESS_H

@@ -17,7 +17,7 @@ static struct machine *user(void)
 static void allow(struct machine *m, unsigned port, unsigned count)
 {
     for (; count; count--, port++)
-        m->ram[TSS + BITMAP + port / 8] &= (uint8_t)~(1u << (port & 7));
+        m->ram[TSS + BITMAP + port / 8] &= (uint8_t) ~(1u << (port & 7));
 }
 
 static void test_sizes(void **state)
@@ -119,7 +119,7 @@ static void test_string_input(void **state)
     GPR(m, RCX) = 9;
     m->port_input = 0x100;
     assert_fault(m, RUN(m, "\xf3\x66\x6d"), EXCEPTION_PF, 2); /* REP INSW into a hole */
-    assert_int_equal(m->port_count, 3); /* the fourth was not read */
+    assert_int_equal(m->port_count, 3);                       /* the fourth was not read */
     assert_int_equal(GPR(m, RCX), 6);
     assert_int_equal(GPR(m, RDI), HOLE);
     assert_memory_equal(m->ram + HOLE - 6, "\x00\x01\x01\x01\x02\x01", 6);
@@ -176,8 +176,10 @@ static void test_segments_and_breakpoints(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sizes),         cmocka_unit_test(test_permission),
-        cmocka_unit_test(test_string_output), cmocka_unit_test(test_string_input),
+        cmocka_unit_test(test_sizes),
+        cmocka_unit_test(test_permission),
+        cmocka_unit_test(test_string_output),
+        cmocka_unit_test(test_string_input),
         cmocka_unit_test(test_segments_and_breakpoints),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* control_registers.c - control and debug registers, flags, INVPCID, protection keys, hypercalls, time. */
+/* control_registers.c - control and debug registers, flags, INVPCID, protection keys, hypercalls,
+ * time. */
 #include "control_harness.h"
 #include "interpreter/debugregister.h"
 
@@ -29,14 +30,15 @@ static void test_cr0_rules(void **state)
     struct machine *m = kernel(MODE_LONG64);
     uint64_t cr0 = m->vcpu.r.cr0;
     assert_gp(m, write_cr(m, 0, cr0 | 1ull << 32));
-    assert_gp(m, write_cr(m, 0, cr0 & ~(uint64_t)CR0_PE));           /* PG without PE */
-    assert_gp(m, write_cr(m, 0, cr0 | CR0_NW));                      /* NW without CD */
-    assert_gp(m, write_cr(m, 0, cr0 & ~(uint64_t)CR0_PG));           /* from 64-bit code */
+    assert_gp(m, write_cr(m, 0, cr0 & ~(uint64_t)CR0_PE)); /* PG without PE */
+    assert_gp(m, write_cr(m, 0, cr0 | CR0_NW));            /* NW without CD */
+    assert_gp(m, write_cr(m, 0, cr0 & ~(uint64_t)CR0_PG)); /* from 64-bit code */
     assert_int_equal(m->vcpu.r.cr0, cr0);
     assert_int_equal(write_cr(m, 0, cr0 | CR0_NW | CR0_CD | CR0_TS), 0);
     assert_int_equal(read_cr(m, 0), cr0 | CR0_NW | CR0_CD | CR0_TS);
-    assert_int_equal(write_cr(m, 0, (cr0 & ~(uint64_t)CR0_ET) | 1u << 7), 0); /* reserved: ignored */
-    assert_int_equal(m->vcpu.r.cr0, cr0);                            /* ET is stuck at 1 */
+    assert_int_equal(write_cr(m, 0, (cr0 & ~(uint64_t)CR0_ET) | 1u << 7),
+                     0);                  /* reserved: ignored */
+    assert_int_equal(m->vcpu.r.cr0, cr0); /* ET is stuck at 1 */
     assert_int_equal(write_cr(m, 0, cr0 | CR0_TS), 0);
     assert_int_equal(RUN(m, "\x0f\x06"), 0); /* CLTS */
     assert_false(m->vcpu.r.cr0 & CR0_TS);
@@ -68,7 +70,8 @@ static void test_pae_pointers(void **state)
 {
     (void)state;
     struct machine *m = kernel(MODE_PROTECTED32);
-    uint64_t entries[4] = { 0x20001, 0x21001, 0, 0x22000 | 0x1e6 | 1 }; /* the last: reserved bits */
+    uint64_t entries[4] = { 0x20001, 0x21001, 0,
+                            0x22000 | 0x1e6 | 1 }; /* the last: reserved bits */
     m->vcpu.r.cr4 |= CR4_PAE;
     m->vcpu.r.cr3 = 0x30020;
     memcpy(m->ram + 0x30020, entries, sizeof(entries));
@@ -217,12 +220,12 @@ static void test_privilege(void **state)
     struct machine *m = machine_new(MODE_LONG64, 3, VENDOR_HOST);
     for (unsigned i = 0; i < ARRAY_SIZE(instructions); i++)
         assert_gp(m, run(m, instructions[i], instructions[i][2] == '\x90' ? 2 : 3));
-    assert_gp(m, RUN(m, "\xf4"));     /* HLT */
-    assert_gp(m, RUN(m, "\xfa"));     /* CLI */
-    assert_gp(m, RUN(m, "\xfb"));     /* STI */
-    assert_gp(m, RUN(m, "\x0f\x06")); /* CLTS */
-    assert_gp(m, RUN(m, "\x0f\x08")); /* INVD */
-    assert_gp(m, RUN(m, "\x0f\x09")); /* WBINVD */
+    assert_gp(m, RUN(m, "\xf4"));         /* HLT */
+    assert_gp(m, RUN(m, "\xfa"));         /* CLI */
+    assert_gp(m, RUN(m, "\xfb"));         /* STI */
+    assert_gp(m, RUN(m, "\x0f\x06"));     /* CLTS */
+    assert_gp(m, RUN(m, "\x0f\x08"));     /* INVD */
+    assert_gp(m, RUN(m, "\x0f\x09"));     /* WBINVD */
     assert_ud(m, RUN(m, "\x0f\x01\xca")); /* CLAC: #UD, not #GP */
     assert_ud(m, RUN(m, "\x0f\x01\xcb"));
     assert_int_equal(RUN(m, "\x0f\x01\xe0"), 0); /* SMSW EAX: critical ... */
@@ -391,12 +394,18 @@ static void test_time(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_cr0_rules),      cmocka_unit_test(test_long_mode_entry),
-        cmocka_unit_test(test_pae_pointers),   cmocka_unit_test(test_cr3_and_pcid),
-        cmocka_unit_test(test_flushes),        cmocka_unit_test(test_invpcid_checks),
-        cmocka_unit_test(test_cr4_rules),      cmocka_unit_test(test_privilege),
-        cmocka_unit_test(test_status_word),    cmocka_unit_test(test_keys_and_hypercalls),
-        cmocka_unit_test(test_debug_registers), cmocka_unit_test(test_breakpoints),
+        cmocka_unit_test(test_cr0_rules),
+        cmocka_unit_test(test_long_mode_entry),
+        cmocka_unit_test(test_pae_pointers),
+        cmocka_unit_test(test_cr3_and_pcid),
+        cmocka_unit_test(test_flushes),
+        cmocka_unit_test(test_invpcid_checks),
+        cmocka_unit_test(test_cr4_rules),
+        cmocka_unit_test(test_privilege),
+        cmocka_unit_test(test_status_word),
+        cmocka_unit_test(test_keys_and_hypercalls),
+        cmocka_unit_test(test_debug_registers),
+        cmocka_unit_test(test_breakpoints),
         cmocka_unit_test(test_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

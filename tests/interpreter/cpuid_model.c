@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* cpuid_model.c - the CPUID policy: allow-list, consistency, and the fields that follow the vCPU. */
+/* cpuid_model.c - the CPUID policy: allow-list, consistency, and the fields that follow the vCPU.
+ */
 #include "control_harness.h"
 
 struct answer {
@@ -43,7 +44,8 @@ static void test_gates_equal_cpuid(void **state)
         struct machine *m = machine_new(MODE_LONG64, 3, vendor);
         for (unsigned i = 0; i < ARRAY_SIZE(features); i++) {
             bool gate = cpu_model_has(&m->vm.model, features[i].id);
-            if (gate != shown(m, features[i].leaf, features[i].subleaf, features[i].reg, features[i].bit))
+            if (gate !=
+                shown(m, features[i].leaf, features[i].subleaf, features[i].reg, features[i].bit))
                 fail_msg("%s", features[i].name);
         }
         machine_free(m);
@@ -55,19 +57,42 @@ static const struct {
     uint32_t leaf, subleaf;
     unsigned reg, bit;
 } refused[] = {
-    { "VMX", 1, 0, ECX, 5 },          { "MONITOR", 1, 0, ECX, 3 },      { "PDCM", 1, 0, ECX, 15 },
-    { "VME", 1, 0, EDX, 1 },          { "DS", 1, 0, EDX, 21 },          { "ACPI", 1, 0, EDX, 22 },
-    { "HLE", 7, 0, EBX, 4 },          { "RTM", 7, 0, EBX, 11 },         { "MPX", 7, 0, EBX, 14 },
-    { "PT", 7, 0, EBX, 25 },          { "SGX", 7, 0, EBX, 2 },          { "WAITPKG", 7, 0, ECX, 5 },
-    { "CET_SS", 7, 0, ECX, 7 },       { "LA57", 7, 0, ECX, 16 },        { "CLDEMOTE", 7, 0, ECX, 25 },
-    { "ENQCMD", 7, 0, ECX, 29 },      { "PKS", 7, 0, ECX, 31 },         { "UINTR", 7, 0, EDX, 5 },
-    { "PCONFIG", 7, 0, EDX, 18 },     { "CET_IBT", 7, 0, EDX, 20 },     { "AMX_BF16", 7, 0, EDX, 22 },
-    { "AVX512_FP16", 7, 0, EDX, 23 }, { "AMX_TILE", 7, 0, EDX, 24 },    { "LASS", 7, 1, EAX, 6 },
-    { "FRED", 7, 1, EAX, 17 },        { "LAM", 7, 1, EAX, 26 },         { "XSAVES", 0xd, 1, EAX, 3 },
-    { "XFD", 0xd, 1, EAX, 4 },        { "SVM", 0x80000001, 0, ECX, 2 }, { "XOP", 0x80000001, 0, ECX, 11 },
-    { "IBS", 0x80000001, 0, ECX, 10 }, { "FFXSR", 0x80000001, 0, EDX, 25 },
-    { "3DNOW", 0x80000001, 0, EDX, 31 }, { "CLZERO", 0x80000008, 0, EBX, 0 },
-    { "RDPRU", 0x80000008, 0, EBX, 4 }, { "PMU", 0xa, 0, EAX, 0 },
+    { "VMX", 1, 0, ECX, 5 },
+    { "MONITOR", 1, 0, ECX, 3 },
+    { "PDCM", 1, 0, ECX, 15 },
+    { "VME", 1, 0, EDX, 1 },
+    { "DS", 1, 0, EDX, 21 },
+    { "ACPI", 1, 0, EDX, 22 },
+    { "HLE", 7, 0, EBX, 4 },
+    { "RTM", 7, 0, EBX, 11 },
+    { "MPX", 7, 0, EBX, 14 },
+    { "PT", 7, 0, EBX, 25 },
+    { "SGX", 7, 0, EBX, 2 },
+    { "WAITPKG", 7, 0, ECX, 5 },
+    { "CET_SS", 7, 0, ECX, 7 },
+    { "LA57", 7, 0, ECX, 16 },
+    { "CLDEMOTE", 7, 0, ECX, 25 },
+    { "ENQCMD", 7, 0, ECX, 29 },
+    { "PKS", 7, 0, ECX, 31 },
+    { "UINTR", 7, 0, EDX, 5 },
+    { "PCONFIG", 7, 0, EDX, 18 },
+    { "CET_IBT", 7, 0, EDX, 20 },
+    { "AMX_BF16", 7, 0, EDX, 22 },
+    { "AVX512_FP16", 7, 0, EDX, 23 },
+    { "AMX_TILE", 7, 0, EDX, 24 },
+    { "LASS", 7, 1, EAX, 6 },
+    { "FRED", 7, 1, EAX, 17 },
+    { "LAM", 7, 1, EAX, 26 },
+    { "XSAVES", 0xd, 1, EAX, 3 },
+    { "XFD", 0xd, 1, EAX, 4 },
+    { "SVM", 0x80000001, 0, ECX, 2 },
+    { "XOP", 0x80000001, 0, ECX, 11 },
+    { "IBS", 0x80000001, 0, ECX, 10 },
+    { "FFXSR", 0x80000001, 0, EDX, 25 },
+    { "3DNOW", 0x80000001, 0, EDX, 31 },
+    { "CLZERO", 0x80000008, 0, EBX, 0 },
+    { "RDPRU", 0x80000008, 0, EBX, 4 },
+    { "PMU", 0xa, 0, EAX, 0 },
 };
 
 static void test_refused(void **state)
@@ -205,7 +230,8 @@ static void test_topology(void **state)
         assert_int_equal(cpu_model_leaf(&model, 0xb, 1)->eax, cases[i].shift);
         assert_int_equal(cpu_model_leaf(&model, 0xb, 1)->ebx, cases[i].count);
         assert_int_equal(cpu_model_leaf(&model, 0x80000008, 0)->ecx & 0xff, cases[i].count - 1);
-        assert_int_equal(cpu_model_leaf(&model, 0x8000001d, 3)->eax >> 14 & 0xfff, cases[i].count - 1);
+        assert_int_equal(cpu_model_leaf(&model, 0x8000001d, 3)->eax >> 14 & 0xfff,
+                         cases[i].count - 1);
         assert_int_equal(cpu_model_leaf(&model, 1, 0)->edx >> 28 & 1, cases[i].count > 1);
         cpu_model_init_vendor(&model, cases[i].count, VENDOR_INTEL);
         assert_int_equal(cpu_model_leaf(&model, 4, 3)->eax >> 14 & 0xfff, cases[i].count - 1);

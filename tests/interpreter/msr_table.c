@@ -2,8 +2,8 @@
 /* msr_table.c - which MSRs exist, what they keep and what they refuse, for both vendors. */
 #include "control_harness.h"
 
-#define EFER_MSR     0xc0000080u
-#define EFER_NX_SCE  (EFER_NXE | EFER_SCE)
+#define EFER_MSR      0xc0000080u
+#define EFER_NX_SCE   (EFER_NXE | EFER_SCE)
 #define NON_CANONICAL 0x0000800000000000ull
 
 static int wrmsr(struct machine *m, uint32_t number, uint64_t value)
@@ -51,7 +51,8 @@ static void test_efer(void **state)
 static void test_addresses(void **state)
 {
     (void)state;
-    static const uint32_t canonical[] = { 0xc0000082, 0xc0000083, 0xc0000100, 0xc0000101, 0xc0000102 };
+    static const uint32_t canonical[] = { 0xc0000082, 0xc0000083, 0xc0000100, 0xc0000101,
+                                          0xc0000102 };
     struct machine *m = machine_new(MODE_LONG64, 0, VENDOR_INTEL);
     for (unsigned i = 0; i < ARRAY_SIZE(canonical); i++) {
         assert_int_equal(wrmsr(m, canonical[i], 0xffff888000001000ull + i), 0);
@@ -133,11 +134,12 @@ static void test_speculation(void **state)
 static void test_vendors(void **state)
 {
     (void)state;
-    static const uint32_t amd[] = { 0xc0010010, 0xc0010015, 0xc001001a, 0xc001001d, 0xc001001f,
-                                    0xc0011020, 0xc0011029 };
+    static const uint32_t amd[] = { 0xc0010010, 0xc0010015, 0xc001001a, 0xc001001d,
+                                    0xc001001f, 0xc0011020, 0xc0011029 };
     static const uint32_t intel[] = { 0x17, 0x3a, 0xce, 0x1a0 };
-    static const uint32_t nobody[] = { 0x480 /* VMX */, 0xda0 /* XSS */, 0x6a0 /* CET */, 0x38f /* PMU */,
-                                       0xc0010114 /* VM_CR */, 0x12345678, 0x4b564dff };
+    static const uint32_t nobody[] = { 0x480 /* VMX */, 0xda0 /* XSS */,        0x6a0 /* CET */,
+                                       0x38f /* PMU */, 0xc0010114 /* VM_CR */, 0x12345678,
+                                       0x4b564dff };
     struct machine *a = machine_new(MODE_LONG64, 0, VENDOR_AMD);
     struct machine *i = machine_new(MODE_LONG64, 0, VENDOR_INTEL);
     uint64_t value;
@@ -166,9 +168,9 @@ static void test_vendors(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_efer),        cmocka_unit_test(test_addresses),
+        cmocka_unit_test(test_efer),         cmocka_unit_test(test_addresses),
         cmocka_unit_test(test_memory_types), cmocka_unit_test(test_time_stamp),
-        cmocka_unit_test(test_speculation), cmocka_unit_test(test_vendors),
+        cmocka_unit_test(test_speculation),  cmocka_unit_test(test_vendors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

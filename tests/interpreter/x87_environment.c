@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * x87_environment.c - FNSTENV, FLDENV, FNSAVE, FRSTOR: against the host's CPU in 64-bit mode, against the
- * manual's figures (SDM Vol. 1, 8-9 to 8-12) for the layouts it cannot run here.
+ * x87_environment.c - FNSTENV, FLDENV, FNSAVE, FRSTOR: against the host's CPU in 64-bit mode,
+ * against the manual's figures (SDM Vol. 1, 8-9 to 8-12) for the layouts it cannot run here.
  */
 #include "control_harness.h"
 #include "control_native.h"
@@ -27,7 +27,10 @@ static void begin(struct machine *m, uint64_t *seed, uint8_t *before)
     random_extended_state(m, seed);
     if (random_next(seed) & 1) { /* zeros, denormals, infinities, not-a-numbers in some registers */
         static const uint8_t values[4][10] = {
-            { 0 }, { 1 }, { [7] = 0x80, [8] = 0xff, [9] = 0x7f }, { [7] = 0x80, [8] = 0xff, [9] = 0x3f },
+            { 0 },
+            { 1 },
+            { [7] = 0x80, [8] = 0xff, [9] = 0x7f },
+            { [7] = 0x80, [8] = 0xff, [9] = 0x3f },
         };
         for (unsigned i = 0; i < 8; i++)
             memcpy(state_of(m) + 32 + i * 16, values[random_next(seed) & 3], 10);
@@ -38,16 +41,16 @@ static void begin(struct machine *m, uint64_t *seed, uint8_t *before)
     GPR(m, RDI) = AREA;
 }
 
-#define COMPARE_STORE(m, bytes, native)                                                                \
-    do {                                                                                               \
-        static _Alignas(64) uint8_t before[XSAVE_AREA_SIZE], out[XSAVE_AREA_SIZE], expected[256];      \
-        begin(m, &seed, before);                                                                       \
-        random_fill(&seed, expected, sizeof(expected));                                                \
-        memcpy((m)->ram + AREA, expected, sizeof(expected));                                           \
-        NATIVE(before, out, expected, 0, native);                                                      \
-        assert_int_equal(RUN(m, bytes), 0);                                                            \
-        assert_memory_equal((m)->ram + AREA, expected, sizeof(expected));                              \
-        assert_x87_equal(m, out);                                                                      \
+#define COMPARE_STORE(m, bytes, native)                                                            \
+    do {                                                                                           \
+        static _Alignas(64) uint8_t before[XSAVE_AREA_SIZE], out[XSAVE_AREA_SIZE], expected[256];  \
+        begin(m, &seed, before);                                                                   \
+        random_fill(&seed, expected, sizeof(expected));                                            \
+        memcpy((m)->ram + AREA, expected, sizeof(expected));                                       \
+        NATIVE(before, out, expected, 0, native);                                                  \
+        assert_int_equal(RUN(m, bytes), 0);                                                        \
+        assert_memory_equal((m)->ram + AREA, expected, sizeof(expected));                          \
+        assert_x87_equal(m, out);                                                                  \
     } while (0)
 
 static void test_store_against_host(void **state)
@@ -66,14 +69,14 @@ static void test_store_against_host(void **state)
     machine_free(m);
 }
 
-#define COMPARE_LOAD(m, bytes, native)                                                                 \
-    do {                                                                                               \
-        static _Alignas(64) uint8_t before[XSAVE_AREA_SIZE], out[XSAVE_AREA_SIZE];                     \
-        begin(m, &seed, before);                                                                       \
-        random_fill(&seed, (m)->ram + AREA, 128);                                                      \
-        NATIVE(before, out, (m)->ram + AREA, 0, native);                                               \
-        assert_int_equal(RUN(m, bytes), 0);                                                            \
-        assert_x87_equal(m, out);                                                                      \
+#define COMPARE_LOAD(m, bytes, native)                                                             \
+    do {                                                                                           \
+        static _Alignas(64) uint8_t before[XSAVE_AREA_SIZE], out[XSAVE_AREA_SIZE];                 \
+        begin(m, &seed, before);                                                                   \
+        random_fill(&seed, (m)->ram + AREA, 128);                                                  \
+        NATIVE(before, out, (m)->ram + AREA, 0, native);                                           \
+        assert_int_equal(RUN(m, bytes), 0);                                                        \
+        assert_x87_equal(m, out);                                                                  \
     } while (0)
 
 /* Random images: unmasked pending exceptions, any top of stack, any tags. */
@@ -181,7 +184,8 @@ static void test_side_effects(void **state)
     assert_int_equal(RUN(m, "\xd9\x37"), 0);
     assert_int_equal(word(m, 0), 0xffff0340); /* as it was ... */
     assert_int_equal(word(m, 4), 0xffff8081);
-    assert_memory_equal(state_of(m), "\x7f\x03\x01\x00", 4); /* ... masked, nothing pending, after */
+    assert_memory_equal(state_of(m), "\x7f\x03\x01\x00",
+                        4); /* ... masked, nothing pending, after */
     assert_int_equal(RUN(m, "\xdd\x37"), 0);
     assert_int_equal(m->vcpu.r.fip, 0);
     assert_int_equal(m->vcpu.r.fop, 0);

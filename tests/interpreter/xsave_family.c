@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * xsave_family.c - XSAVE, XSAVEOPT, XSAVEC, XRSTOR, FXSAVE, FXRSTOR, XGETBV, XSETBV: against the host's CPU
- * where it can run the same thing, against the manual elsewhere.
+ * xsave_family.c - XSAVE, XSAVEOPT, XSAVEC, XRSTOR, FXSAVE, FXRSTOR, XGETBV, XSETBV: against the
+ * host's CPU where it can run the same thing, against the manual elsewhere.
  */
 #include "control_harness.h"
 #include "control_native.h"
 #include "interpreter/extendedstate.h"
 
-#define AREA  (DATA + 0x40u)
+#define AREA   (DATA + 0x40u)
 #define ROUNDS 2000
 
 static uint8_t *state_of(struct machine *m)
@@ -32,21 +32,22 @@ static uint64_t native_mask(const struct machine *m)
     return m->vm.model.xcr0_allowed & NATIVE_COMPONENTS;
 }
 
-/* XSAVE-like: `bytes` under the interpreter, `native` beside it, on memory with the same old content. */
-#define COMPARE_SAVE(m, bytes, native, mask)                                                           \
-    do {                                                                                               \
-        static _Alignas(64) uint8_t expected[4096], out[XSAVE_AREA_SIZE];                              \
-        uint64_t rfbm = (mask);                                                                        \
-        random_fill(&seed, expected, sizeof(expected));                                                \
-        memset(expected + 0x40 + 512, 0, 64);                                                          \
-        expected[0x40 + 512] = (uint8_t)random_next(&seed);                                            \
-        memcpy((m)->ram + DATA, expected, sizeof(expected));                                           \
-        NATIVE(state_of(m), out, expected + 0x40, rfbm, native);                                       \
-        GPR(m, RAX) = (uint32_t)rfbm;                                                                  \
-        GPR(m, RDX) = rfbm >> 32;                                                                      \
-        GPR(m, RDI) = AREA;                                                                            \
-        assert_int_equal(RUN(m, bytes), 0);                                                            \
-        assert_memory_equal((m)->ram + DATA, expected, sizeof(expected));                              \
+/* XSAVE-like: `bytes` under the interpreter, `native` beside it, on memory with the same old
+ * content. */
+#define COMPARE_SAVE(m, bytes, native, mask)                                                       \
+    do {                                                                                           \
+        static _Alignas(64) uint8_t expected[4096], out[XSAVE_AREA_SIZE];                          \
+        uint64_t rfbm = (mask);                                                                    \
+        random_fill(&seed, expected, sizeof(expected));                                            \
+        memset(expected + 0x40 + 512, 0, 64);                                                      \
+        expected[0x40 + 512] = (uint8_t)random_next(&seed);                                        \
+        memcpy((m)->ram + DATA, expected, sizeof(expected));                                       \
+        NATIVE(state_of(m), out, expected + 0x40, rfbm, native);                                   \
+        GPR(m, RAX) = (uint32_t)rfbm;                                                              \
+        GPR(m, RDX) = rfbm >> 32;                                                                  \
+        GPR(m, RDI) = AREA;                                                                        \
+        assert_int_equal(RUN(m, bytes), 0);                                                        \
+        assert_memory_equal((m)->ram + DATA, expected, sizeof(expected));                          \
     } while (0)
 
 static void test_save_against_host(void **state)
@@ -198,7 +199,7 @@ static void test_restore_checks(void **state)
     assert_gp(m, xrstor(m, 2));
     assert_gp(m, xrstor(m, 4));
     assert_memory_equal(state_of(m), before, sizeof(before)); /* nothing has happened so far */
-    assert_int_equal(xrstor(m, 1), 0); /* MXCSR is not loaded */
+    assert_int_equal(xrstor(m, 1), 0);                        /* MXCSR is not loaded */
     GPR(m, RDI) = AREA + 16;
     assert_gp(m, RUN(m, "\x48\x0f\xae\x2f"));
     assert_gp(m, RUN(m, "\x48\x0f\xae\x27"));
@@ -324,7 +325,7 @@ static void test_xcr0(void **state)
         skip();
     assert_gp(m, xsetbv(m, 0));
     assert_gp(m, xsetbv(m, 2));
-    assert_gp(m, xsetbv(m, 5));                /* AVX without SSE */
+    assert_gp(m, xsetbv(m, 5)); /* AVX without SSE */
     assert_gp(m, xsetbv(m, all | 1ull << 62));
     assert_gp(m, xsetbv(m, all | 1ull << 17)); /* AMX */
     if (all & XCR0_AVX512) {
@@ -374,7 +375,7 @@ static void test_init_optimization(void **state)
     assert_int_equal(RUN(m, "\x48\x0f\xae\x37"), 0); /* XSAVEOPT */
     assert_int_equal(m->ram[AREA + 512], 0xc8);      /* bits 0-2 cleared, the others kept */
     assert_int_equal(m->ram[AREA], 0xcc);
-    assert_int_equal(m->ram[AREA + 24], 0xa0);       /* MXCSR always */
+    assert_int_equal(m->ram[AREA + 24], 0xa0); /* MXCSR always */
     assert_int_equal(m->ram[AREA + 160], 0xcc);
     assert_int_equal(m->ram[AREA + 576], 0xcc);
     assert_int_equal(RUN(m, "\x48\x0f\xc7\x27"), 0); /* XSAVEC: MXCSR makes SSE worth saving */
@@ -418,12 +419,17 @@ static void test_pointers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_save_against_host),   cmocka_unit_test(test_restore_against_host),
-        cmocka_unit_test(test_fxrstor_against_host), cmocka_unit_test(test_restore_checks),
-        cmocka_unit_test(test_gates),               cmocka_unit_test(test_save_is_atomic),
+        cmocka_unit_test(test_save_against_host),
+        cmocka_unit_test(test_restore_against_host),
+        cmocka_unit_test(test_fxrstor_against_host),
+        cmocka_unit_test(test_restore_checks),
+        cmocka_unit_test(test_gates),
+        cmocka_unit_test(test_save_is_atomic),
         cmocka_unit_test(test_protection_keys_component),
-        cmocka_unit_test(test_outside_64_bit),      cmocka_unit_test(test_xcr0),
-        cmocka_unit_test(test_init_optimization),   cmocka_unit_test(test_pointers),
+        cmocka_unit_test(test_outside_64_bit),
+        cmocka_unit_test(test_xcr0),
+        cmocka_unit_test(test_init_optimization),
+        cmocka_unit_test(test_pointers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
