@@ -1,0 +1,19 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# fuzz.sh [RUNS] - builds every libFuzzer target with clang, ASan and UBSan, and runs each RUNS times (default a
+# million). Findings stay in build-fuzz/findings.
+set -eu
+cd "$(dirname "$0")/.."
+runs=${1:-1000000}
+[ -f build-fuzz/build.ninja ] ||
+    CC=clang meson setup build-fuzz -Dfuzz=true --buildtype=debugoptimized \
+        -Db_sanitize=address,undefined -Db_lundef=false >/dev/null
+ninja -C build-fuzz >/dev/null
+mkdir -p build-fuzz/findings
+status=0
+for target in $(find build-fuzz/tests -name 'fuzz_*' -type f -executable | sort); do
+    echo "== $target"
+    "$target" -runs="$runs" -max_len=65536 -verbosity=0 -print_final_stats=1 \
+        -artifact_prefix=build-fuzz/findings/ || status=1
+done
+exit $status
