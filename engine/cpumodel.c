@@ -61,76 +61,38 @@ static uint32_t host_mxcsr_mask(void)
     return mask ? mask : 0xffbf;
 }
 
-/* One bit that has no row in features.def because it gates no instruction, or that is always given.
- */
-struct policy {
-    uint32_t leaf, subleaf, reg;
-    uint32_t from_host; /* shown if the host shows it */
-    uint32_t always;    /* carried out by the engine: shown whatever the host has */
-    uint32_t never;     /* wins over features.def */
-};
+/* ---- The two tables ---- */
 
-#define LEAF1_ALWAYS_ECX                                                                           \
-    (BIT(17) /* PCID */ | BIT(21) /* x2APIC */ | BIT(24) /* TSC deadline */ |                      \
-     BIT(31) /* hypervisor */)
-#define LEAF1_ALWAYS_EDX                                                                           \
-    (BIT(2) /* DE */ | BIT(3) /* PSE */ | BIT(4) /* TSC */ | BIT(5) /* MSR */ | BIT(6) /* PAE */ | \
-     BIT(7) /* MCE */ | BIT(9) /* APIC */ | BIT(11) /* SEP */ | BIT(12) /* MTRR */ |               \
-     BIT(13) /* PGE */ | BIT(14) /* MCA */ | BIT(16) /* PAT */ | BIT(17) /* PSE-36 */)
-#define LEAF7_ALWAYS_EBX                                                                           \
-    (BIT(0) /* FSGSBASE */ | BIT(1) /* TSC_ADJUST */ | BIT(7) /* SMEP */ | BIT(10) /* INVPCID */ | \
-     BIT(20) /* SMAP */)
-
-static const struct policy policies[] = {
-    { 1, 0, CPUID_ECX, 0, LEAF1_ALWAYS_ECX, BIT(3) /* MONITOR */ },
-    { 1, 0, CPUID_EDX, BIT(27) /* self snoop */, LEAF1_ALWAYS_EDX, 0 },
-    { 6, 0, CPUID_EAX, 0, BIT(2) /* APIC timer always runs */, 0 },
-    /* ERMS; FCS and FDS deprecated */
-    { 7, 0, CPUID_EBX, BIT(9) | BIT(13), LEAF7_ALWAYS_EBX, 0 },
-    { 7, 0, CPUID_ECX, 0, BIT(2) /* UMIP */ | BIT(3) /* PKU */ | BIT(22) /* RDPID */, 0 },
-    /* fast short REP MOV; IBRS and IBPB, which IBRS_ALL below needs; ARCH_CAPABILITIES */
-    { 7, 0, CPUID_EDX, BIT(4), BIT(26) | BIT(29), 0 },
-    { 7, 1, CPUID_EAX, BIT(10) | BIT(11) | BIT(12) /* fast zero-length and short REP */, 0, 0 },
-    { 0xd, 1, CPUID_EAX, 0, BIT(0) | BIT(1) | BIT(2) /* XSAVEOPT, XSAVEC, XGETBV(1) */, 0 },
-    { 0x80000001, 0, CPUID_EDX, 0,
-      BIT(11) /* SYSCALL */ | BIT(20) /* NX */ | BIT(26) /* 1 GiB pages */ | BIT(27) /* RDTSCP */ |
-          BIT(29) /* long mode */,
-      0 },
-    { 0x80000007, 0, CPUID_EDX, 0, BIT(8) /* invariant TSC */, 0 },
-    { 0x80000008, 0, CPUID_EBX, 0, BIT(9) /* WBNOINVD */, 0 },
-};
-
-/* Bits that only an AMD CPU has; the mitigations a guest would otherwise choose by family and
- * model. */
-static const struct policy policies_amd[] = {
-    { 0x80000001, 0, CPUID_ECX, 0, BIT(22) /* topology extensions */, 0 },
-    { 0x80000001, 0, CPUID_EDX, BIT(22) /* MMX extensions */, 0, 0 },
-    /* error pointers restored by XRSTOR */
-    { 0x80000008, 0, CPUID_EBX, BIT(2),
-      BIT(12) /* IBPB */ | BIT(14) /* IBRS */ | BIT(26) /* SSB_NO */ | BIT(29) /* BTC_NO */, 0 },
-    { 0x80000021, 0, CPUID_EAX, 0,
-      BIT(2) /* LFENCE serializes */ | BIT(6) /* a null selector clears the base */ |
-          BIT(29) /* SRSO_NO */,
-      0 },
-    { 0x80000021, 0, CPUID_ECX, 0, BIT(1) | BIT(2) /* TSA_SQ_NO, TSA_L1_NO */, 0 },
-};
+#define EAX CPUID_EAX
+#define EBX CPUID_EBX
+#define ECX CPUID_ECX
+#define EDX CPUID_EDX
 
 static const struct {
     uint32_t leaf, subleaf;
     uint8_t reg, bit;
 } feature_bits[FEATURE_COUNT] = {
-#define EAX                                    CPUID_EAX
-#define EBX                                    CPUID_EBX
-#define ECX                                    CPUID_ECX
-#define EDX                                    CPUID_EDX
 #define FEATURE(name, leaf, subleaf, reg, bit) [FEATURE_##name] = { leaf, subleaf, reg, bit },
 #include "instruction/features.def"
 #undef FEATURE
+};
+
+enum policy_when { ALWAYS, HOST, NEVER };
+enum policy_vendor { BOTH, AMD };
+
+static const struct {
+    uint32_t leaf, subleaf;
+    uint8_t reg, bit, when, vendor;
+} policies[] = {
+#define POLICY(leaf, subleaf, reg, bit, when, vendor) { leaf, subleaf, reg, bit, when, vendor },
+#include "cpupolicy.def"
+#undef POLICY
+};
+
 #undef EAX
 #undef EBX
 #undef ECX
 #undef EDX
-};
 
 /* Features whose instructions need a state component that XCR0 must be able to enable. */
 #define AVX_LEAF1_ECX    (BIT(12) | BIT(28) | BIT(29)) /* FMA, AVX, F16C */
@@ -193,13 +155,19 @@ const struct cpuid_leaf *cpu_model_leaf(const struct cpu_model *model, uint32_t 
 
 /* ---- Features ---- */
 
-static void policy_apply(struct cpu_model *model, const struct policy *policy, size_t count)
+static void policies_apply(struct cpu_model *model)
 {
-    for (size_t i = 0; i < count; i++) {
-        const struct policy *p = &policy[i];
-        uint32_t *reg = leaf_register(leaf_add(model, p->leaf, p->subleaf), p->reg);
-        *reg |= p->always | (host_leaf(p->leaf, p->subleaf).value[p->reg] & p->from_host);
-        *reg &= ~p->never;
+    for (size_t i = 0; i < ARRAY_SIZE(policies); i++) {
+        uint32_t leaf = policies[i].leaf, subleaf = policies[i].subleaf;
+        unsigned number = policies[i].reg;
+        uint32_t bit = BIT(policies[i].bit);
+        if (policies[i].vendor == AMD && model->vendor_intel)
+            continue;
+        uint32_t *reg = leaf_register(leaf_add(model, leaf, subleaf), number);
+        if (policies[i].when == NEVER)
+            *reg &= ~bit;
+        else
+            *reg |= policies[i].when == ALWAYS ? bit : host_leaf(leaf, subleaf).value[number] & bit;
     }
 }
 
@@ -236,12 +204,9 @@ static void features_apply(struct cpu_model *model)
             leaf_add(model, feature_bits[i].leaf, feature_bits[i].subleaf), feature_bits[i].reg);
         *reg |= host.value[feature_bits[i].reg] & BIT(feature_bits[i].bit);
     }
-    leaf_add(model, 0x80000001, 0)->ecx &= ~BIT(6); /* SSE4A is AMD's; given back below */
-    policy_apply(model, policies, ARRAY_SIZE(policies));
-    if (!model->vendor_intel) {
-        policy_apply(model, policies_amd, ARRAY_SIZE(policies_amd));
-        leaf_add(model, 0x80000001, 0)->ecx |= host_leaf(0x80000001, 0).value[CPUID_ECX] & BIT(6);
-    }
+    if (model->vendor_intel)
+        leaf_add(model, 0x80000001, 0)->ecx &= ~BIT(6); /* SSE4A is AMD's */
+    policies_apply(model);
     features_drop_stateless(model);
 }
 

@@ -277,12 +277,12 @@ static uint32_t matching_key(const struct cursor *cursor)
     return key;
 }
 
-/* The first candidate that matches, or NULL. */
-static const struct decode_rule *match(unsigned row, uint32_t key)
+/* The first candidate that matches in the bits of the key that are known, or NULL. */
+static const struct decode_rule *match(unsigned row, uint32_t key, uint32_t known)
 {
     const struct decode_rule *rule = &decode_rules[row];
 
-    while ((key ^ rule->value) & rule->mask) {
+    while ((key ^ rule->value) & rule->mask & known) {
         rule++;
         if (!(rule->rules & RULE_ALTERNATIVE))
             return NULL;
@@ -322,14 +322,17 @@ int instruction_decode(const uint8_t *bytes, size_t available, unsigned code_siz
     if (status)
         return status;
     if (entry & INDEX_HAS_MODRM) {
-        if (cursor.at >= cursor.limit)
+        if (cursor.at >= cursor.limit) {
+            if (!match(entry & ~INDEX_HAS_MODRM, matching_key(&cursor), ~KEY_MODRM))
+                return DECODE_UNDEFINED; /* whatever ModRM says */
             return out_of_bytes(cursor.at + 1);
+        }
         out->has_modrm = true;
         out->modrm_offset = (uint8_t)cursor.at;
         out->modrm = out->bytes[cursor.at++];
         out->mod = out->modrm >> 6;
     }
-    rule = match(entry & ~INDEX_HAS_MODRM, matching_key(&cursor));
+    rule = match(entry & ~INDEX_HAS_MODRM, matching_key(&cursor), ~0u);
     if (!rule)
         return DECODE_UNDEFINED;
     out->row = &instruction_rows[rule - decode_rules];

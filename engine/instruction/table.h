@@ -31,6 +31,7 @@
 #define KEY_MODE64    (1u << 10)
 #define KEY_W         (1u << 11)
 #define KEY_L_SHIFT   12
+#define KEY_MODRM     0x7fu /* the bits that ModRM gives */
 #define KEY_EVEX_B    (1u << 14)
 #define KEY_REX_B     (1u << 15)
 #define KEY_REX_R     (1u << 16)

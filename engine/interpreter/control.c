@@ -84,7 +84,7 @@ static bool cr0_legal(const struct vcpu *vcpu, uint64_t value)
 int control_write_cr0(struct vcpu *vcpu, uint64_t value)
 {
     struct vcpu_registers *r = &vcpu->r;
-    uint64_t old_cr0 = r->cr0, old_efer = r->efer;
+    uint64_t old_cr0 = r->cr0;
 
     if (!cr0_legal(vcpu, value))
         return fault_gp(vcpu);
@@ -98,9 +98,8 @@ int control_write_cr0(struct vcpu *vcpu, uint64_t value)
     }
     if (pae_paging(vcpu) && (changed & (CR0_PG | CR0_CD | CR0_NW))) {
         int result = paging_load_pdptes(vcpu);
-        if (result) {
+        if (result) { /* EFER has not changed: this is not long mode */
             r->cr0 = old_cr0;
-            r->efer = old_efer;
             return result;
         }
     }

@@ -15,6 +15,25 @@ static unsigned xmm_bytes(const struct vcpu *vcpu)
     return vcpu->long_code ? 16 * 16 : 8 * 16;
 }
 
+/* The memory operand, in AMD's order of checks: #AC for four bytes, #GP for sixteen, then the last
+ * byte before the first. */
+static int fxsave_area(struct vcpu *vcpu, const struct instruction *insn, unsigned access,
+                       uint64_t *linear)
+{
+    uint64_t offset = operand_offset(vcpu, insn), last;
+
+    int result = segment_linear(vcpu, insn->segment, offset, 1, access, linear);
+    if (result == 0 && !vcpu->vm->model.vendor_intel)
+        result = alignment_check(vcpu, *linear, 4);
+    if (result)
+        return result;
+    if (*linear & 15)
+        return fault_gp(vcpu);
+    offset = (offset + FXSAVE_SIZE - 1) & bits_mask(insn->address_size);
+    result = segment_linear(vcpu, insn->segment, offset, 1, access, &last);
+    return result ? result : linear_probe(vcpu, last, 1, access);
+}
+
 int interpret_fxsave(struct vcpu *vcpu, const struct instruction *insn)
 {
     struct extended_image image;
@@ -23,7 +42,7 @@ int interpret_fxsave(struct vcpu *vcpu, const struct instruction *insn)
 
     int result = extended_gate_fxsave(vcpu);
     if (result == 0)
-        result = extended_area(vcpu, insn, FXSAVE_SIZE, 16, ACCESS_WRITE, &linear);
+        result = fxsave_area(vcpu, insn, ACCESS_WRITE, &linear);
     if (result)
         return result;
     extended_image_get(vcpu, &image, XCR0_X87 | XCR0_SSE);
@@ -40,7 +59,7 @@ int interpret_fxrstor(struct vcpu *vcpu, const struct instruction *insn)
 
     int result = extended_gate_fxsave(vcpu);
     if (result == 0)
-        result = extended_area(vcpu, insn, FXSAVE_SIZE, 16, ACCESS_READ, &linear);
+        result = fxsave_area(vcpu, insn, ACCESS_READ, &linear);
     if (result == 0)
         result = extended_read(vcpu, linear, from.byte, FXSAVE_SIZE);
     if (result)

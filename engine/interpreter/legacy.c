@@ -6,6 +6,7 @@
  * current AMD CPU (Zen 5) gives them in a 32-bit code segment, measured over all values of AX, CF
  * and AF.
  */
+#include "extendedstate.h"
 #include "transfer.h"
 
 /* ---- Flags of results ---- */
@@ -216,8 +217,8 @@ int interpret_movdir64b(struct vcpu *vcpu, const struct instruction *insn)
     return 0;
 }
 
-/* PREFETCHx and hint no-operations: the address is not even formed, so nothing can fault. The register
- * form of 0F 0D is a no-operation on Intel's processors and undefined on AMD's. */
+/* PREFETCHx and hint no-operations: the address is not even formed, so nothing can fault. The
+ * register form of 0F 0D is a no-operation on Intel's processors and undefined on AMD's. */
 int interpret_prefetch(struct vcpu *vcpu, const struct instruction *insn)
 {
     if (insn->opcode == 0x0d && !insn->has_memory && !vcpu->vm->model.vendor_intel)
@@ -234,6 +235,24 @@ int interpret_cache_line(struct vcpu *vcpu, const struct instruction *insn)
     if (result)
         return result;
     return linear_probe(vcpu, linear, 1, ACCESS_READ);
+}
+
+/* VZEROUPPER and VZEROALL outside 64-bit mode leave registers 8 and up alone, which the host's own
+ * form would clear. */
+int interpret_vzero(struct vcpu *vcpu, const struct instruction *insn)
+{
+    uint64_t components = extended_vector_mask(vcpu);
+    unsigned kept = insn->vector_length == 16 ? 16 : 0;
+    struct extended_image image;
+
+    extended_image_get(vcpu, &image, components);
+    for (unsigned i = 0; i < 8; i++) {
+        uint8_t low[16] = { 0 };
+        extended_vector_get(vcpu, &image, i, kept, low);
+        extended_vector_set(vcpu, &image, i, sizeof(low), low);
+    }
+    extended_image_put(vcpu, &image, components);
+    return 0;
 }
 
 /*

@@ -123,11 +123,8 @@ static int write_efer(struct vcpu *vcpu, const struct msr *msr, uint32_t number,
         return MSR_GP;
     /* LMA follows LME and PG and cannot be written. */
     value = (value & ~(uint64_t)EFER_LMA) | (r->efer & EFER_LMA);
-    bool nxe = ((value ^ r->efer) & EFER_NXE) != 0;
     r->efer = value;
-    if (nxe)
-        tlb_flush_all(vcpu);
-    vcpu_mode_changed(vcpu);
+    vcpu_mode_changed(vcpu); /* a change of NXE drops every TLB entry */
     return 0;
 }
 

@@ -161,11 +161,12 @@ static int string_io(struct vcpu *vcpu, const struct instruction *insn, bool out
     int64_t step = vcpu->r.rflags & FLAG_DF ? -(int64_t)size : (int64_t)size;
     uint64_t mask = bits_mask(insn->address_size);
 
-    if (insn->rep && !(vcpu->r.gpr[REGISTER_RCX] & mask))
-        return 0; /* nothing is checked either */
+    /* The port is checked even when the count is zero. */
     int result = port_permission(vcpu, port, size);
     if (result)
         return result;
+    if (insn->rep && !(vcpu->r.gpr[REGISTER_RCX] & mask))
+        return 0;
     for (unsigned done = 0; done < string_run(vcpu); done++) {
         result = out ? string_out(vcpu, insn, port, size) : string_in(vcpu, insn, port, size);
         if (result == -EFAULT)

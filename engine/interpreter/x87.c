@@ -191,6 +191,26 @@ static void registers_turn(struct extended_image *image, unsigned new_top)
         memcpy(image->byte + IMAGE_ST + i * 16, old + ((i + new_top - old_top) & 7) * 16, 16);
 }
 
+/* The memory operand: its first field is checked as an access of its own, alignment included; then
+ * its last byte, which says whether the rest fits (AMD's order, and where the fault address
+ * points). */
+static int environment_area(struct vcpu *vcpu, const struct instruction *insn, unsigned size,
+                            unsigned access, uint64_t *linear)
+{
+    uint64_t offset = operand_offset(vcpu, insn), last;
+    unsigned field = short_layout(insn) ? 2 : 4;
+
+    int result = segment_linear(vcpu, insn->segment, offset, field, access, linear);
+    if (result == 0)
+        result = linear_probe(vcpu, *linear, field, access);
+    offset = (offset + size - 1) & bits_mask(insn->address_size);
+    if (result == 0)
+        result = segment_linear(vcpu, insn->segment, offset, 1, access, &last);
+    if (result == 0)
+        result = linear_probe(vcpu, last, 1, access);
+    return result;
+}
+
 /* ---- The instructions ---- */
 
 static int store(struct vcpu *vcpu, const struct instruction *insn, struct extended_image *image,
@@ -209,7 +229,7 @@ static int store(struct vcpu *vcpu, const struct instruction *insn, struct exten
     environment_encode(vcpu, insn, &environment, bytes);
     for (unsigned i = 0; registers && i < 8; i++, size += 10)
         memcpy(bytes + size, image->byte + IMAGE_ST + i * 16, 10);
-    result = extended_area(vcpu, insn, size, 1, ACCESS_WRITE, &linear);
+    result = environment_area(vcpu, insn, size, ACCESS_WRITE, &linear);
     if (result)
         return result;
     result = access_settle(vcpu, linear_write(vcpu, linear, bytes, size, ACCESS_WRITE));
@@ -258,7 +278,7 @@ static int load(struct vcpu *vcpu, const struct instruction *insn, bool register
 
     int result = gate_x87(vcpu);
     if (result == 0)
-        result = extended_area(vcpu, insn, total, 1, ACCESS_READ, &linear);
+        result = environment_area(vcpu, insn, total, ACCESS_READ, &linear);
     if (result == 0)
         result = extended_read(vcpu, linear, bytes, total);
     if (result)

@@ -86,6 +86,28 @@ static int run_bounced(struct vcpu *vcpu, struct stub_entry *entry, uint64_t lin
     return status ? status : read_status;
 }
 
+/* The stub on `size` bytes at `linear`, whose segment and alignment checks are done. */
+static int run_at(struct vcpu *vcpu, struct stub_entry *entry, uint64_t linear, unsigned size)
+{
+    struct translation page;
+    int status;
+    if ((linear & 4095) + size > 4096) {
+        status = run_bounced(vcpu, entry, linear, size);
+    } else {
+        status = linear_translate(vcpu, linear, entry->access, &page);
+        if (status)
+            return status;
+        if (page.host == NULL)
+            status = run_bounced(vcpu, entry, linear, size);
+        else
+            status = run_with(vcpu, entry, entry->scratch,
+                              stub_pointer(vcpu, &entry->insn, page.host));
+    }
+    if (vcpu->data_breakpoints && (status == 0 || status == -ECANCELED))
+        access_watch(vcpu, linear, size, entry->access & ACCESS_WRITE);
+    return status;
+}
+
 /* May masked-off elements not fault? MASKMOVQ and MASKMOVDQU check their whole operand: the manuals
  * allow it, AMD's processors do it. */
 static bool suppresses_faults(const struct instruction *insn)
@@ -106,6 +128,17 @@ static uint64_t linear_unchecked(const struct vcpu *vcpu, const struct instructi
                                                                         offset;
 }
 
+/* Alignment of a masked operand counts when at least one element is enabled. */
+static int masked_alignment(struct vcpu *vcpu, const struct instruction *insn, uint64_t linear)
+{
+    bool aligned = !(insn->row->flags & ROW_ALIGNED) || !(linear & (insn->memory_size - 1u));
+    bool checked = (vcpu->r.rflags & FLAG_AC) && insn->encoding == ENCODING_EVEX &&
+                   !vcpu->vm->model.vendor_intel;
+    if ((aligned && !checked) || !masked_operand_bytes(vcpu, insn))
+        return 0;
+    return aligned ? alignment_check(vcpu, linear, insn->row->element) : fault_gp(vcpu);
+}
+
 /* Element-wise, unless the whole operand is plainly there. */
 static int run_suppressing(struct vcpu *vcpu, struct stub_entry *entry, uint64_t offset)
 {
@@ -113,14 +146,11 @@ static int run_suppressing(struct vcpu *vcpu, struct stub_entry *entry, uint64_t
     unsigned size = insn->memory_size, access = entry->access | ACCESS_NO_ALIGN_CHECK;
     uint64_t linear = linear_unchecked(vcpu, insn, offset);
     struct translation page;
-    if ((vcpu->r.rflags & FLAG_AC) && insn->encoding == ENCODING_EVEX && !vcpu->vm->model.vendor_intel &&
-        masked_operand_bytes(vcpu, insn)) {
-        int status = alignment_check(vcpu, linear, insn->row->element);
-        if (status)
-            return status;
-    }
+    int status = masked_alignment(vcpu, insn, linear);
+    if (status)
+        return status;
     if (segment_linear(vcpu, insn->segment, offset, size, access, &linear) ||
-        (linear & 4095) + size > 4096 || linear_translate(vcpu, linear, access, &page) ||
+        (linear & 4095) + size > 4096 || vcpu->data_breakpoints || linear_translate(vcpu, linear, access, &page) ||
         page.host == NULL)
         return run_masked(vcpu, entry, linear);
     return run_with(vcpu, entry, entry->scratch, (uint64_t)(uintptr_t)page.host);
@@ -130,7 +160,6 @@ static int run_memory(struct vcpu *vcpu, struct stub_entry *entry, uint64_t offs
 {
     const struct instruction *insn = &entry->insn;
     unsigned size = insn->memory_size;
-    struct translation page;
     uint64_t linear;
     int status;
     if (suppresses_faults(insn))
@@ -141,16 +170,7 @@ static int run_memory(struct vcpu *vcpu, struct stub_entry *entry, uint64_t offs
             return fault_gp(vcpu);
     }
     status = segment_linear(vcpu, insn->segment, offset, size, entry->access, &linear);
-    if (status)
-        return status;
-    if ((linear & 4095) + size > 4096)
-        return run_bounced(vcpu, entry, linear, size);
-    status = linear_translate(vcpu, linear, entry->access, &page);
-    if (status)
-        return status;
-    if (page.host == NULL)
-        return run_bounced(vcpu, entry, linear, size);
-    return run_with(vcpu, entry, entry->scratch, stub_pointer(vcpu, insn, page.host));
+    return status ? status : run_at(vcpu, entry, linear, size);
 }
 
 /* PUSH and POP of a register or constant: a plain move at the stack, then rSP moves. */

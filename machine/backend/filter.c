@@ -81,6 +81,7 @@ static const struct rule {
     { SCMP_SYS(rename), S, "putting the statistics file in place" },
     { SCMP_SYS(unlink), S, "removing it when it could not be written" },
 
+    { SCMP_SYS(pread64), R, "the new engine's filters come out of a memory object" },
     { SCMP_SYS(memfd_create), R, "the new engine's wire and code area" },
     { SCMP_SYS(ftruncate), R, "their size" },
     { SCMP_SYS(fcntl), R, "sealing the wire; placing the engine's descriptors" },
@@ -116,7 +117,9 @@ static int export_filter(scmp_filter_ctx context, struct wire_filter *filter)
         return result;
     result = seccomp_export_bpf(context, fd);
     if (result == 0) {
-        ssize_t size = pread(fd, filter->instruction, sizeof(filter->instruction), 0);
+        ssize_t size = lseek(fd, 0, SEEK_SET) == 0
+                           ? read(fd, filter->instruction, sizeof(filter->instruction))
+                           : -1;
         if (size <= 0 || size % (ssize_t)sizeof(filter->instruction[0]) != 0)
             result = -EIO;
         else if (lseek(fd, 0, SEEK_END) != size)

@@ -140,6 +140,7 @@ struct guest *guest_create(uint64_t *extended_mask)
     vcpu_init(guest->vcpu, &guest->vm, 0, guest->stubs);
     *extended_mask = guest->mask = model.xcr0_allowed & ~(uint64_t)XCR0_PKRU;
     guest->extended_size = extended_size();
+    memset(guest->ram + CODE_PAGE, CODE_FILLER, 4096);
     tables(guest);
     registers(guest);
     return guest;

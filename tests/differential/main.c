@@ -70,13 +70,18 @@ int main(int argc, char **argv)
             (void)instruction_decode(batch->input[i].code, 15, batch->input[i].bits, &insn);
             const char *what = compare(batch, i, &insn, &bare[i], step);
             faults += bare[i].faulted;
-            if (what && differences++ < options.show)
+            if (what == NULL || explained(&(struct difference){ .input = &batch->input[i], .insn = &insn,
+                                                                .bare = &bare[i], .step = step,
+                                                                .what = what }))
+                continue;
+            if (differences++ < options.show)
                 report(batch, i, &insn, &bare[i], step, what);
         }
         done += count;
     }
     oracle_stop(oracle);
     guest_destroy(guest);
+    (void)explained_show();
     printf("%llu instructions (%llu of them faulted), %llu differences\n",
            (unsigned long long)done, (unsigned long long)faults, (unsigned long long)differences);
     return differences != 0;

@@ -186,7 +186,7 @@ static void __attribute__((noreturn)) child_main(struct shared *shared, uint64_t
         !map_at(CODE_ADDRESS, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, &child.code) ||
         !map_at(DATA_ADDRESS, DATA_SIZE, PROT_READ | PROT_WRITE, &child.data))
         _exit(3);
-    memset(child.code, 0xcc, 4096);
+    memset(child.code, CODE_FILLER, 4096);
     memset(&action, 0, sizeof(action));
     action.sa_sigaction = oracle_entry;
     action.sa_flags = SA_SIGINFO | SA_ONSTACK;

@@ -15,6 +15,7 @@
 
 #define CODE_ADDRESS 0x20000000u /* one page, user, read-execute */
 #define CODE_OFFSET  0x800u      /* where the instruction lies in it */
+#define CODE_FILLER  0xccu     /* what the rest of the page holds: some operands lie there */
 #define DATA_ADDRESS 0x10000000u
 #define DATA_SIZE    8192u
 
@@ -96,5 +97,15 @@ const char *compare(const struct batch *batch, uint32_t index, const struct inst
                     struct output *bare, struct output *step);
 void report(const struct batch *batch, uint32_t index, const struct instruction *insn,
             const struct output *bare, const struct output *step, const char *what);
+
+/* ---- Differences with a reason (explained.c) ---- */
+struct difference {
+    const struct input *input;
+    const struct instruction *insn;
+    const struct output *bare, *step;
+    const char *what; /* as compare() says */
+};
+bool explained(const struct difference *difference);
+uint64_t explained_show(void); /* prints the reasons met, returns how often */
 
 #endif

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fuzz_loader.h - one fuzz target per loader. The input is 4 bytes of choices (memory size, initrd, modules,
- * command line), then the kernel file. Under libFuzzer this is the target; with -DFUZZ_REPLAY it is a
- * program that mutates a valid kernel a given number of times by itself, for `make check`.
+ * fuzz_loader.h - one fuzz target per loader. The input is 4 bytes of choices (memory size, initrd,
+ * modules, command line), then the kernel file. Under libFuzzer this is the target; with
+ * -DFUZZ_REPLAY it is a program that mutates a valid kernel a given number of times by itself, for
+ * `make check`.
  */
 #ifndef ORIGAMI_TESTS_FUZZ_LOADER_H
 #define ORIGAMI_TESTS_FUZZ_LOADER_H
@@ -23,7 +24,8 @@ static int fuzz_one(const struct loader *loader, const uint8_t *data, size_t siz
 {
     static const uint8_t content[5000];
     static const uint64_t sizes[4] = { 1 << 20, 2 << 20, 4 << 20, 20 << 20 };
-    const struct boot_module module = { .data = { content, sizeof(content) }, .name = "module",
+    const struct boot_module module = { .data = { content, sizeof(content) },
+                                        .name = "module",
                                         .arguments = "arguments" };
     struct boot_entry entry = { 0 };
     struct problem problem = { 0 };
@@ -35,8 +37,11 @@ static int fuzz_one(const struct loader *loader, const uint8_t *data, size_t siz
         test_ram_make(&fuzz_ram, sizes[3]);
     fuzz_ram.chunk[1].size = sizes[data[0] & 3] - RAM_VGA_END;
     struct boot_request request = {
-        .kernel = { data + FUZZ_HEADER, size - FUZZ_HEADER }, .kernel_name = "kernel",
-        .initrd = data[1] & 1 ? &module : NULL, .module = &module, .module_count = data[2] & 1,
+        .kernel = { data + FUZZ_HEADER, size - FUZZ_HEADER },
+        .kernel_name = "kernel",
+        .initrd = data[1] & 1 ? &module : NULL,
+        .module = &module,
+        .module_count = data[2] & 1,
         .cmdline = data[3] & 1 ? "a command line" : NULL,
     };
     if (!loader->recognizes(request.kernel))
@@ -60,8 +65,8 @@ static uint64_t replay_random(uint64_t *state)
 /* A few edits: a random byte, an interesting value in a random field, or a cut. */
 static size_t replay_mutate(uint8_t *data, size_t size, uint64_t *state)
 {
-    static const uint64_t values[] = { 0, 1, ~0ull, 0x7fffffff, 0x80000000, 0xffffffff, 0x100000,
-                                       0xfffff, 4096, 0xa0000 };
+    static const uint64_t values[] = { 0,          1,        ~0ull,   0x7fffffff, 0x80000000,
+                                       0xffffffff, 0x100000, 0xfffff, 4096,       0xa0000 };
     unsigned edits = 1 + (unsigned)(replay_random(state) % 6);
 
     while (edits--) {
@@ -90,7 +95,8 @@ static int replay(size_t (*make)(uint8_t *), size_t (*make_other)(uint8_t *), in
 
     for (long i = 0; i < count; i++) {
         uint64_t choices = replay_random(&state);
-        size_t size = i & 1 && make_other ? make_other(data + FUZZ_HEADER) : make(data + FUZZ_HEADER);
+        size_t size =
+            i & 1 && make_other ? make_other(data + FUZZ_HEADER) : make(data + FUZZ_HEADER);
         memcpy(data, &choices, FUZZ_HEADER);
         size = replay_mutate(data + FUZZ_HEADER, size, &state);
         LLVMFuzzerTestOneInput(data, FUZZ_HEADER + size);

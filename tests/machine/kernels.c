@@ -34,7 +34,10 @@ size_t kernel_bzimage(uint8_t *data)
 static uint8_t *elf_header(uint8_t *data, int is_64, uint64_t entry, unsigned count)
 {
     memset(data, 0, KERNEL_MAX);
-    memcpy(data, "\x7f" "ELF", 4);
+    memcpy(data,
+           "\x7f"
+           "ELF",
+           4);
     data[4] = is_64 ? 2 : 1;
     data[5] = data[6] = 1;
     bytes_put(data + 16, 2, 2);
@@ -123,7 +126,9 @@ void test_ram_make(struct ram *ram, uint64_t size)
 {
     const struct ram_chunk chunks[2] = {
         { .gpa = 0, .size = RAM_VGA, .host = calloc(1, RAM_VGA), .fd = -1 },
-        { .gpa = RAM_VGA_END, .size = size - RAM_VGA_END, .host = calloc(1, size - RAM_VGA_END),
+        { .gpa = RAM_VGA_END,
+          .size = size - RAM_VGA_END,
+          .host = calloc(1, size - RAM_VGA_END),
           .fd = -1 },
     };
 

@@ -34,7 +34,8 @@ static void guest_string(struct ram *ram, uint64_t address, const char *expected
 
 static struct boot_request request_for(size_t size)
 {
-    return (struct boot_request){ .kernel = { file, size }, .kernel_name = "kernel", .rsdp = 0xe0000 };
+    return (
+        struct boot_request){ .kernel = { file, size }, .kernel_name = "kernel", .rsdp = 0xe0000 };
 }
 
 /* Loads into fresh memory and expects the status (0 = success). */
@@ -388,12 +389,17 @@ static void debian_kernel(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(bzimage_boots_in_64_bit), cmocka_unit_test(bzimage_entry_registers),
+        cmocka_unit_test(bzimage_boots_in_64_bit),
+        cmocka_unit_test(bzimage_entry_registers),
         cmocka_unit_test(bzimage_relocates_when_it_must),
-        cmocka_unit_test(bzimage_without_64_bit_entry), cmocka_unit_test(bzimage_refusals),
-        cmocka_unit_test(pvh_boots), cmocka_unit_test(pvh_refusals),
-        cmocka_unit_test(multiboot_boots), cmocka_unit_test(multiboot_load_addresses),
-        cmocka_unit_test(multiboot_refusals), cmocka_unit_test(not_kernels),
+        cmocka_unit_test(bzimage_without_64_bit_entry),
+        cmocka_unit_test(bzimage_refusals),
+        cmocka_unit_test(pvh_boots),
+        cmocka_unit_test(pvh_refusals),
+        cmocka_unit_test(multiboot_boots),
+        cmocka_unit_test(multiboot_load_addresses),
+        cmocka_unit_test(multiboot_refusals),
+        cmocka_unit_test(not_kernels),
         cmocka_unit_test(debian_kernel),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
