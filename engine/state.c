@@ -3,6 +3,7 @@
  * state.c - the table of state parts, and how each is read and replaced.
  */
 #include "state.h"
+#include "interpreter/debugregister.h"
 #include "interpreter/interpreter.h"
 #include "support.h"
 
@@ -53,6 +54,7 @@ static void registers_changed(struct vcpu *vcpu)
     r->xcr0 = (r->xcr0 & vcpu->vm->model.xcr0_allowed) | XCR0_X87;
     if (r->activity > ACTIVITY_SHUTDOWN)
         r->activity = ACTIVITY_SHUTDOWN;
+    debug_changed(vcpu);
     tlb_flush_all(vcpu);
     vcpu_mode_changed(vcpu);
     vcpu_raise(vcpu, ATTENTION_INTERRUPT | ATTENTION_DEBUG);

@@ -84,6 +84,8 @@ static void read_cpuid(void *shared)
     read_hypervisor(environment);
 }
 
+_Static_assert(sizeof(struct probe_environment) <= 2048, "must fit struct probe_shared's copy");
+
 int probe_read_environment(struct probe_context *context)
 {
     struct probe_environment *environment = &context->environment;
@@ -97,7 +99,7 @@ int probe_read_environment(struct probe_context *context)
     environment->cpl = selector & 3;
     environment->iopl = (unsigned)(flags >> 12 & 3);
     if (environment->cpl != 3)
-        return -EPERM;
+        return -ENOTSUP;
     if (uname(&name) == 0)
         (void)snprintf(environment->kernel, sizeof(environment->kernel), "%.60s %.60s",
                        name.sysname, name.release);

@@ -5,7 +5,7 @@
  * are 32 bits wide and EDI is the memory.
  */
 /* clang-format off */
-ROW(nop_32, COMPATIBILITY, "NOP", "32-bit code is reached", INNOCUOUS, RUNS, NONE, 0, NULL,
+ROW(nop_32, COMPATIBILITY, "NOP", "runs", INNOCUOUS, RUNS, NONE, 0, NULL,
     "", "nop", "")
 ROW(push_cs_32, COMPATIBILITY, "PUSH CS", "shows CPL", CRITICAL, RUNS, NONE, 0, judge_shows_cpl,
     "", "pushl %cs", "popl %eax")

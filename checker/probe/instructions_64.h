@@ -29,15 +29,17 @@ ROW(popf_if, FLAGS, "POPFQ", "IF := 0", CRITICAL, RUNS, NONE, NEED_IOPL_0, judge
     "pushfq\n pushfq\n andq $~0x200, (%rsp)", "popfq", "pushfq\n popq %rax\n popfq")
 ROW(popf_iopl, FLAGS, "POPFQ", "IOPL := 3", CRITICAL, RUNS, NONE, NEED_IOPL_0, judge_iopl_kept,
     "pushfq\n pushfq\n orq $0x3000, (%rsp)", "popfq", "pushfq\n popq %rax\n popfq")
-ROW(iret_if, FLAGS, "IRETQ", "IF := 0", CRITICAL, RUNS, NONE, NEED_IOPL_0, judge_if_kept,
+ROW(iret_if, FLAGS, "IRETQ", "IF := 0", CRITICAL, RUNS, NONE, NEED_IOPL_0 | NEED_FAR_STACK,
+    judge_if_kept,
     "movq %rsp, %rdx\n movl %ss, %ecx\n pushq %rcx\n pushq %rdx\n pushfq\n andq $~0x200, (%rsp)\n"
     "movl %cs, %ecx\n pushq %rcx\n leaq 1f(%rip), %rcx\n pushq %rcx",
     "iretq", "1: pushfq\n popq %rax")
-ROW(iret_iopl, FLAGS, "IRETQ", "IOPL := 3", CRITICAL, RUNS, NONE, NEED_IOPL_0, judge_iopl_kept,
+ROW(iret_iopl, FLAGS, "IRETQ", "IOPL := 3", CRITICAL, RUNS, NONE, NEED_IOPL_0 | NEED_FAR_STACK,
+    judge_iopl_kept,
     "movq %rsp, %rdx\n movl %ss, %ecx\n pushq %rcx\n pushq %rdx\n pushfq\n orq $0x3000, (%rsp)\n"
     "movl %cs, %ecx\n pushq %rcx\n leaq 1f(%rip), %rcx\n pushq %rcx",
     "iretq", "1: pushfq\n popq %rax")
-ROW(iret_kernel, FLAGS, "IRETQ", "to kernel CS", PARTIAL, TRAPS(GP, 0x10), NONE, 0, NULL,
+ROW(iret_kernel, FLAGS, "IRETQ", "to kernel CS", PARTIAL, TRAPS(GP, 0x10), NONE, NEED_FAR_STACK, NULL,
     "movq %rsp, %rdx\n movl %ss, %ecx\n pushq %rcx\n pushq %rdx\n pushfq\n"
     "pushq $0x10\n leaq 1f(%rip), %rcx\n pushq %rcx",
     "iretq", "1: ")
@@ -97,19 +99,28 @@ ROW(smsw, TABLE, "SMSW r32", "CR0", UMIP, EITHER(GP, 0), NONE, NEED_STEP, judge_
     "", "smsw %eax", "nop")
 
 /* Far transfers: free within a ring, checked between rings. */
-ROW(ret_far_same, FAR, "RET far", "same CS", CRITICAL, RUNS, NONE, 0, judge_unprivileged,
+ROW(ret_far_same, FAR, "RET far", "same CS", CRITICAL, RUNS, NONE, NEED_FAR_STACK,
+    judge_unprivileged,
     "movl %cs, %ecx\n pushq %rcx\n leaq 1f(%rip), %rcx\n pushq %rcx", "lretq", "1: ")
-ROW(ret_far_kernel, FAR, "RET far", "kernel CS", CRITICAL, TRAPS(GP, 0x10), NONE, 0, NULL,
+ROW(ret_far_kernel, FAR, "RET far", "kernel CS", CRITICAL, TRAPS(GP, 0x10), NONE, NEED_FAR_STACK,
+    NULL,
     "pushq $0x10\n leaq 1f(%rip), %rcx\n pushq %rcx", "lretq", "1: ")
 ROW(jmp_far_same, FAR, "JMP far", "same CS", CRITICAL, RUNS, NONE, NEED_LOW, judge_unprivileged,
     "leal 1f(%rip), %eax\n movl %eax, 32(%rdi)\n movw %cs, 36(%rdi)", "ljmpl *32(%rdi)", "1: ")
 ROW(jmp_far_kernel, FAR, "JMP far", "kernel CS", CRITICAL, TRAPS(GP, 0x10), NONE, NEED_LOW, NULL,
     "leal 1f(%rip), %eax\n movl %eax, 32(%rdi)\n movw $0x10, 36(%rdi)", "ljmpl *32(%rdi)", "1: ")
-ROW(call_far_same, FAR, "CALL far", "same CS", CRITICAL, RUNS, NONE, NEED_LOW, judge_unprivileged,
-    "leal 1f(%rip), %eax\n movl %eax, 32(%rdi)\n movw %cs, 36(%rdi)",
-    "lcalll *32(%rdi)", "1: addq $8, %rsp")
-ROW(call_far_kernel, FAR, "CALL far", "kernel CS", CRITICAL, TRAPS(GP, 0x10), NONE, NEED_LOW, NULL,
-    "leal 1f(%rip), %eax\n movl %eax, 32(%rdi)\n movw $0x10, 36(%rdi)", "lcalll *32(%rdi)", "1: ")
+/* On a stack below 4 GiB: QEMU 7.2's emulator truncates RSP here and writes with the kernel's
+ * rights, which would harm its guest. */
+ROW(call_far_same, FAR, "CALL far", "same CS", CRITICAL, RUNS, NONE, NEED_LOW | NEED_FAR_STACK,
+    judge_unprivileged,
+    "leal 1f(%rip), %eax\n movl %eax, 32(%rdi)\n movw %cs, 36(%rdi)\n"
+    "movq %rsp, 48(%rdi)\n leaq 2048(%rdi), %rsp",
+    "lcalll *32(%rdi)", "1: movq 48(%rdi), %rsp")
+ROW(call_far_kernel, FAR, "CALL far", "kernel CS", CRITICAL, TRAPS(GP, 0x10), NONE,
+    NEED_LOW | NEED_FAR_STACK, NULL,
+    "leal 1f(%rip), %eax\n movl %eax, 32(%rdi)\n movw $0x10, 36(%rdi)\n"
+    "movq %rsp, 48(%rdi)\n leaq 2048(%rdi), %rsp",
+    "lcalll *32(%rdi)", "1: movq 48(%rdi), %rsp")
 
 /* Vectors: error code = 8 * vector + 2 where the gate's DPL refuses. */
 ROW(int3, VECTOR, "INT3", "breakpoint", VECTORS, TRAPS(BP, 0), NONE, 0, NULL,

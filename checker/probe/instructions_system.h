@@ -4,15 +4,17 @@
  * instructions_64.h.
  *
  * All of these trap at CPL 3 by the architecture, and the probe runs only after it has seen that
- * CPL is 3; the operands are chosen to do least harm even so. CLI, STI, IN and OUT depend on IOPL and
- * the port bitmap, so those rows (and HLT) are refused unless both are void.
+ * CPL is 3; the operands are chosen to do least harm even so. CLI, STI, IN and OUT depend on IOPL
+ * and the port bitmap, so those rows (and HLT) are refused unless both are void.
  */
 /* clang-format off */
 
 /* Trap iff CPL > IOPL (CLI, STI), or also the port bitmap says so (IN, OUT). Port 0x80 is the
- * diagnostic port. */
-ROW(cli, PORT, "CLI", "", PARTIAL, TRAPS(GP, 0), NONE, NEED_IOPL_0, NULL, "", "cli", "sti")
-ROW(sti, PORT, "STI", "", PARTIAL, TRAPS(GP, 0), NONE, NEED_IOPL_0, NULL, "", "sti", "")
+ * diagnostic port. Linux since 5.5 skips CLI and STI for a process that called iopl(3). */
+ROW(cli, PORT, "CLI", "", PARTIAL, EITHER(GP, 0), NONE, NEED_IOPL_0 | NEED_STEP, judge_skipped,
+    "", "cli", "nop")
+ROW(sti, PORT, "STI", "", PARTIAL, EITHER(GP, 0), NONE, NEED_IOPL_0 | NEED_STEP, judge_skipped,
+    "", "sti", "nop")
 ROW(in, PORT, "IN", "port 0x80", PARTIAL, TRAPS(GP, 0), NONE, NEED_IOPL_0 | NEED_NO_PORTS, NULL,
     "", "inb $0x80, %al", "")
 ROW(out, PORT, "OUT", "port 0x80", PARTIAL, TRAPS(GP, 0), NONE, NEED_IOPL_0 | NEED_NO_PORTS, NULL,
@@ -71,8 +73,8 @@ ROW(wbinvd, CACHE, "WBINVD", "", PRIVILEGED, TRAPS(GP, 0), NONE, 0, NULL, "", "w
 ROW(swapgs, MODE, "SWAPGS", "", PRIVILEGED, TRAPS(GP, 0), NONE, 0, NULL, "", "swapgs", "swapgs")
 ROW(sysret, MODE, "SYSRETQ", "", PRIVILEGED, TRAPS(GP, 0), NONE, 0, NULL,
     "leaq 1f(%rip), %rcx\n pushfq\n popq %r11", "sysretq", "1: ")
-ROW(sysexit, MODE, "SYSEXIT", "", PRIVILEGED, TRAPS(GP, 0), NONE, 0, NULL,
-    "", "sysexit", "")
+ROW(sysexit, MODE, "SYSEXIT", "", PRIVILEGED, TRAPS_OR_ABSENT(GP, 0), NONE, 0, NULL,
+    "", "sysexitl", "")
 ROW(rsm, MODE, "RSM", "outside SMM", PRIVILEGED, TRAPS(UD, 0), NONE, 0, NULL, "", "rsm", "")
 
 /* Hardware assistance: #UD unless the kernel turned it on, then #GP(0). */
@@ -87,10 +89,10 @@ ROW(vmload, HARDWARE, "VMLOAD", "", PRIVILEGED, TRAPS(GP, 0), SVM, 0, NULL,
     "movl $0, %eax", ".byte 0x0f, 0x01, 0xda", "")
 ROW(clgi, HARDWARE, "CLGI", "", PRIVILEGED, TRAPS(GP, 0), SVM, 0, NULL, "", "clgi", "")
 /* Hypercalls reach a hypervisor's own code, so only on demand, with a number that nobody uses. */
-ROW(vmcall, HARDWARE, "VMCALL", "unused number", VECTORS, EITHER(UD, 0), NONE, NEED_HYPERCALLS,
+ROW(vmcall, HARDWARE, "VMCALL", "unused number", VECTORS, ANSWERED, NONE, NEED_HYPERCALLS,
     judge_hypercall,
     "movl $0x7fffffff, %eax", "vmcall", "")
-ROW(vmmcall, HARDWARE, "VMMCALL", "unused number", VECTORS, EITHER(UD, 0), NONE, NEED_HYPERCALLS,
+ROW(vmmcall, HARDWARE, "VMMCALL", "unused number", VECTORS, ANSWERED, NONE, NEED_HYPERCALLS,
     judge_hypercall,
     "movl $0x7fffffff, %eax", "vmmcall", "")
 /* clang-format on */

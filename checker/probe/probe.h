@@ -32,19 +32,20 @@ enum probe_model {
 };
 
 enum probe_verdict {
-    VERDICT_INNOCUOUS,   /* executed, and nothing of the system shows */
-    VERDICT_TRAPPED,     /* trapped: consistent with privileged, which one state can't prove */
-    VERDICT_CRITICAL,    /* executed natively and revealed or ignored system state: proved */
-    VERDICT_UNPRIVILEGED,/* executed natively: not privileged; that it is sensitive, the model says */
-    VERDICT_EMULATED,    /* trapped to the kernel, which supplied a result */
-    VERDICT_CHECKED,     /* trapped by a check that other operands or states would pass */
-    VERDICT_READS,       /* executed natively and gave a clock or a resource's value */
-    VERDICT_CLOSED,      /* trapped because a control bit is set (CR4.TSD, CPUID faulting ...) */
-    VERDICT_VECTORED,    /* entered the kernel, as it should */
-    VERDICT_UNAVAILABLE, /* #UD: the feature is absent or not enabled */
-    VERDICT_NOT_PROBED,  /* refused or impossible here; the observation says why */
-    VERDICT_UNDECIDED,   /* the observation fits more than one reading */
-    VERDICT_CONTRADICTS, /* not what the model says */
+    VERDICT_INNOCUOUS,    /* executed, and nothing of the system shows */
+    VERDICT_TRAPPED,      /* trapped: consistent with privileged, which one state can't prove */
+    VERDICT_CRITICAL,     /* executed natively and revealed or ignored system state: proved */
+    VERDICT_UNPRIVILEGED, /* executed natively: not privileged; that it is sensitive, the model says
+                           */
+    VERDICT_EMULATED,     /* trapped to the kernel, which supplied a result */
+    VERDICT_CHECKED,      /* trapped by a check that other operands or states would pass */
+    VERDICT_READS,        /* executed natively and gave a clock or a resource's value */
+    VERDICT_CLOSED,       /* trapped because a control bit is set (CR4.TSD, CPUID faulting ...) */
+    VERDICT_VECTORED,     /* entered the kernel, as it should */
+    VERDICT_UNAVAILABLE,  /* #UD: the feature is absent or not enabled */
+    VERDICT_NOT_PROBED,   /* refused or impossible here; the observation says why */
+    VERDICT_UNDECIDED,    /* the observation fits more than one reading */
+    VERDICT_CONTRADICTS,  /* not what the model says */
     VERDICT_COUNT,
 };
 
@@ -86,14 +87,15 @@ enum probe_feature {
 };
 
 enum probe_need {
-    NEED_IOPL_0 = 1 << 0,     /* not where user mode may mask interrupts */
-    NEED_NO_PORTS = 1 << 1,   /* not unless ioperm is known to be void */
-    NEED_LOW = 1 << 2,        /* code below 4 GiB: a 32-bit far pointer */
-    NEED_HYPERCALLS = 1 << 3, /* only with --hypercalls */
-    NEED_TSD = 1 << 4,        /* after prctl(PR_SET_TSC, PR_TSC_SIGSEGV) */
-    NEED_CPUID_FAULT = 1 << 5,/* after arch_prctl(ARCH_SET_CPUID, 0) */
-    NEED_COMPAT = 1 << 6,     /* runs in the 32-bit code segment 0x23 */
-    NEED_STEP = 1 << 7,       /* single-step it too: tells emulated from native */
+    NEED_IOPL_0 = 1 << 0,      /* not where user mode may mask interrupts */
+    NEED_NO_PORTS = 1 << 1,    /* not unless ioperm is known to be void */
+    NEED_LOW = 1 << 2,         /* code below 4 GiB: a 32-bit far pointer */
+    NEED_HYPERCALLS = 1 << 3,  /* only with --hypercalls */
+    NEED_TSD = 1 << 4,         /* after prctl(PR_SET_TSC, PR_TSC_SIGSEGV) */
+    NEED_CPUID_FAULT = 1 << 5, /* after arch_prctl(ARCH_SET_CPUID, 0) */
+    NEED_COMPAT = 1 << 6,      /* runs in the 32-bit code segment 0x23 */
+    NEED_STEP = 1 << 7,        /* single-step it too: tells emulated from native */
+    NEED_FAR_STACK = 1 << 8,   /* far transfer through the stack: not under QEMU's emulator */
 };
 
 enum probe_vector {
@@ -111,8 +113,9 @@ enum { PROBE_ANY_ERROR = -1, PROBE_SCRATCH_SIZE = 4096, PROBE_FILL = 0xa5 };
 
 struct probe_expectation {
     bool may_execute;
-    uint32_t vectors; /* bit per vector that fits the model */
-    int32_t error;    /* the error code of a trap, or PROBE_ANY_ERROR */
+    bool may_be_absent; /* #UD besides: some vendor does not have it */
+    uint32_t vectors;   /* bit per vector that fits the model */
+    int32_t error;      /* the error code of a trap, or PROBE_ANY_ERROR */
 };
 
 /* Loaded before the code, stored after it; the layout is known to code.c. */
@@ -135,6 +138,7 @@ enum probe_refusal {
     REFUSAL_PORTS,     /* port permission can't be given up here */
     REFUSAL_LOW,       /* no executable memory below 4 GiB */
     REFUSAL_HYPERCALL, /* not asked for */
+    REFUSAL_EMULATOR,  /* NEED_FAR_STACK under QEMU's emulator with SMAP */
     REFUSAL_CALL,      /* arch_prctl or prctl failed: `error` */
 };
 
@@ -150,7 +154,7 @@ struct probe_result {
     uint64_t vector, error;
     bool at_instruction; /* the trap's RIP is the instruction's, or just after it (INT3) */
     struct probe_registers registers;
-    uint64_t cycles; /* minimum over many runs, call included; 0 not measured */
+    uint64_t cycles; /* of the TSC, minimum over many runs, call included; 0 not measured */
     enum probe_step step;
     uint32_t cpu, node;
     uint32_t pid;
@@ -160,12 +164,12 @@ struct probe_result {
 struct probe_environment {
     char vendor[13], hypervisor_vendor[13], brand[49], kernel[160];
     bool cpuid_known; /* false where CPUID is closed to us */
-    bool hypervisor; /* the CPU says so */
+    bool hypervisor;  /* the CPU says so */
     bool features[FEATURE_COUNT];
     unsigned cpl, iopl;
-    bool timing;            /* RDTSC executes */
-    bool stepping;          /* a NOP is seen to be stepped over */
-    uint64_t base_cycles;   /* cost of calling a NOP row: subtracted from every other */
+    bool timing;          /* RDTSC executes */
+    bool stepping;        /* a NOP is seen to be stepped over */
+    uint64_t base_cycles; /* the cost of calling a NOP row: subtracted from every other */
     uint64_t base_cycles_32;
 };
 
@@ -230,7 +234,7 @@ const char *probe_model_key(enum probe_model model);
 /* "#GP", or NULL for a vector without a name here. */
 const char *probe_vector_name(uint64_t vector);
 
-/* environment.c: CPUID, CPL, IOPL. 0, -errno, or -EPERM when this is not user mode at CPL 3. */
+/* environment.c: CPUID, CPL, IOPL. 0, -errno, or -ENOTSUP when this is not user mode at CPL 3. */
 int probe_read_environment(struct probe_context *context) PROBE_MUST_CHECK;
 const char *probe_feature_name(enum probe_feature feature);
 

@@ -44,9 +44,8 @@ static void record_trap(struct probe_shared *shared, int number, const ucontext_
     result->signal = number;
     result->vector = (uint64_t)context->uc_mcontext.gregs[REG_TRAPNO];
     result->error = (uint64_t)context->uc_mcontext.gregs[REG_ERR];
-    result->at_instruction =
-        rip == shared->instruction ||
-        ((number == SIGTRAP || number == SIGSYS) && rip == shared->next);
+    result->at_instruction = rip == shared->instruction ||
+                             ((number == SIGTRAP || number == SIGSYS) && rip == shared->next);
 }
 
 static void handle_signal(int number, siginfo_t *information, void *pointer)
@@ -75,8 +74,8 @@ int probe_catch_signals(struct probe_shared *shared)
     sigset_t none;
 
     handler_shared = shared;
-    stack.ss_sp = mmap(NULL, stack.ss_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-                       -1, 0);
+    stack.ss_sp =
+        mmap(NULL, stack.ss_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (stack.ss_sp == MAP_FAILED)
         return -errno;
     if (sigaltstack(&stack, NULL) != 0)

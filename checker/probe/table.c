@@ -18,9 +18,12 @@
 #include "instructions_32.h"
 #undef ROW
 
-#define RUNS { true, 0, PROBE_ANY_ERROR }
-#define TRAPS(vector, error) { false, 1U << VECTOR_##vector, error }
-#define EITHER(vector, error) { true, 1U << VECTOR_##vector, error }
+#define RUNS { true, false, 0, PROBE_ANY_ERROR }
+#define TRAPS(vector, error) { false, false, 1U << VECTOR_##vector, error }
+#define TRAPS_OR_ABSENT(vector, error) { false, true, 1U << VECTOR_##vector, error }
+#define EITHER(vector, error) { true, false, 1U << VECTOR_##vector, error }
+/* #GP: KVM on AMD tries to patch VMCALL into VMMCALL, and the code is not writable. */
+#define ANSWERED { true, false, 1U << VECTOR_UD | 1U << VECTOR_GP, PROBE_ANY_ERROR }
 
 static const struct probe_row rows[] = {
 #define ROW(id, group, mnemonic, operation, model, expect, feature, needs, judge, \
@@ -33,7 +36,7 @@ static const struct probe_row rows[] = {
 #define ROW(id, group, mnemonic, operation, model, expect, feature, needs, judge, \
             before, instruction, after) \
     { #id, mnemonic, operation, GROUP_##group, MODEL_##model, expect, FEATURE_##feature, \
-      (needs) | NEED_COMPAT | NEED_LOW, \
+      (needs) | NEED_COMPAT | NEED_LOW | NEED_FAR_STACK, \
       judge, probe_code_##id, probe_insn_##id, probe_next_##id, probe_end_##id },
 #include "instructions_32.h"
 #undef ROW
@@ -129,9 +132,8 @@ const char *probe_verdict_key(enum probe_verdict verdict)
 const char *probe_vector_name(uint64_t vector)
 {
     static const char *const names[] = {
-        [VECTOR_DE] = "#DE", [VECTOR_DB] = "#DB", [VECTOR_BP] = "#BP",
-        [VECTOR_UD] = "#UD", [VECTOR_NP] = "#NP", [VECTOR_SS] = "#SS",
-        [VECTOR_GP] = "#GP", [VECTOR_PF] = "#PF",
+        [VECTOR_DE] = "#DE", [VECTOR_DB] = "#DB", [VECTOR_BP] = "#BP", [VECTOR_UD] = "#UD",
+        [VECTOR_NP] = "#NP", [VECTOR_SS] = "#SS", [VECTOR_GP] = "#GP", [VECTOR_PF] = "#PF",
     };
 
     return vector < sizeof(names) / sizeof(names[0]) ? names[vector] : NULL;

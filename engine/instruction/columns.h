@@ -179,6 +179,7 @@ enum {
 #define REP        ROW_REP_STRING
 #define MOVES_RSP  ROW_WRITES_RSP
 #define COUNT      ROW_SHIFT_COUNT
+#define ELSE_NEXT  ROW_ELSE_NEXT
 #define BROADCAST  ROW_BROADCAST
 #define RULES(r)   ((uint64_t)(r) << ATTRIBUTE_RULE_SHIFT)
 #define VVVV       RULES(RULE_VVVV)

@@ -99,22 +99,28 @@ enum interpreter_id {
 };
 
 /* Row flags. */
-#define ROW_LOCKABLE       (1u << 0) /* LOCK is legal with a memory destination */
-#define ROW_ALIGNED        (1u << 1) /* memory operand must be aligned to its size, else #GP(0) */
-#define ROW_MASKED         (1u << 2) /* masked-off elements must not fault (VMASKMOV, EVEX, MASKMOV) */
-#define ROW_BROADCAST      (1u << 3) /* EVEX.b on a memory operand broadcasts one element */
-#define ROW_BYTE_REGISTERS (1u << 4) /* ModRM.reg and/or r/m name byte registers (AH..BH matter)   \
-                                      */
-#define ROW_STACK_64 (1u << 5)       /* operand size defaults to 64 in 64-bit mode */
-#define ROW_FORCE_64 (1u << 6) /* operand size is 64 in 64-bit mode, 66h ignored (near branches)   \
-                                */
-#define ROW_X87_OPERATION (1u << 7)  /* updates FOP, FIP, FDP (x87 non-control instruction) */
-#define ROW_REP_STRING    (1u << 8)  /* REP prefixes mean repetition */
-#define ROW_WRITES_RSP    (1u << 9)  /* names RSP implicitly beyond push/pop: LEAVE, ENTER */
-#define ROW_EXPLICIT_16   (1u << 10) /* alignment 16 although size is larger or smaller */
-#define ROW_SHIFT_COUNT                                                                            \
-    (1u << 11) /* flags depend on a run-time count (shifts, rotates, REP SCAS) */
-#define ROW_MANDATORY_66 (1u << 12) /* 66h is part of the opcode, not an operand size */
+#define ROW_LOCKABLE       (1u << 0)  /* LOCK is legal with a memory destination */
+#define ROW_ALIGNED        (1u << 1)  /* memory operand aligned to its size, else #GP(0) */
+#define ROW_MASKED         (1u << 2)  /* elements that are masked off must not fault; see below */
+#define ROW_BROADCAST      (1u << 3)  /* EVEX.b on a memory operand broadcasts one element */
+#define ROW_BYTE_REGISTERS (1u << 4)  /* reg or r/m names a byte register (AH..BH matter) */
+#define ROW_STACK_64       (1u << 5)  /* operand size defaults to 64 in 64-bit mode */
+#define ROW_FORCE_64       (1u << 6)  /* it is always 64 there, 66h is ignored (near branches) */
+#define ROW_X87_OPERATION  (1u << 7)  /* updates FOP, FIP, FDP (x87 non-control instruction) */
+#define ROW_REP_STRING     (1u << 8)  /* REP prefixes mean repetition */
+#define ROW_WRITES_RSP     (1u << 9)  /* names RSP implicitly beyond push and pop */
+#define ROW_EXPLICIT_16    (1u << 10) /* alignment 16 although size is larger or smaller */
+#define ROW_SHIFT_COUNT    (1u << 11) /* flags depend on a run-time count (shifts, REP SCAS) */
+#define ROW_MANDATORY_66   (1u << 12) /* 66h is part of the opcode, not an operand size */
+#define ROW_ELSE_NEXT      (1u << 13) /* see below */
+/*
+ * ROW_MASKED with EVEX matters when evex_mask is not 0. Rows that may be masked but are not
+ * ROW_MASKED (the manual's "NF" exception classes) read their whole operand. Compress and expand
+ * touch as many consecutive elements as the mask has ones.
+ *
+ * ROW_ELSE_NEXT: without the row's feature the encoding is not #UD. F3h is ignored and the next row
+ * (row + 1) applies: TZCNT is BSF, LZCNT is BSR, WBNOINVD is WBINVD.
+ */
 
 /* The memory operands of a string instruction; with both, DIRECTION_READ_WRITE is a copy from the
  * source to the destination and DIRECTION_READ a comparison. */
@@ -202,8 +208,8 @@ struct instruction {
     uint8_t mod, reg, rm;  /* reg and rm extended by REX/VEX/EVEX R, R', B (and X for EVEX rm) */
     uint8_t vvvv;          /* VEX/EVEX second source, un-inverted, with V' as bit 4 */
     uint8_t vector_length; /* 16, 32, 64 (bytes); 0 for legacy */
-    uint8_t vex_w;
-    uint8_t evex_mask; /* aaa */
+    uint8_t vex_w;         /* 0 outside 64-bit mode where it would only widen a general register */
+    uint8_t evex_mask;     /* aaa */
     bool evex_zero, evex_b;
     uint8_t opcode_offset;                          /* of the opcode byte itself */
     uint8_t modrm_offset;                           /* 0 if none */
@@ -211,14 +217,16 @@ struct instruction {
     uint8_t immediate_offset, immediate_size;       /* 0 if none; ENTER: 3, far pointer: 4, 6 */
     int64_t displacement; /* sign-extended; EVEX disp8*N already scaled; moffs: the address */
     uint64_t immediate;   /* sign-extended to 64 bits where the instruction does so;
-                           * far pointer: the offset; ENTER: the size */
+                           * far pointer: the offset; ENTER: the size; a register in
+                           * the high half of imm8 (is4): its top bit 0 outside 64-bit mode */
     uint16_t immediate2;  /* far pointer: the selector; ENTER: the level */
     /* Memory operand (ModRM kinds; also filled for MOFFS, RDI and XLAT; push/pop: SS and RSP). */
-    bool has_memory;     /* the operand is in memory (mod != 3, or an implicit kind) */
-    uint8_t segment;     /* effective segment: default or override */
-    uint8_t base, index; /* enum REGISTER_*, REGISTER_RIP, or REGISTER_NONE */
-    uint8_t scale;       /* 1, 2, 4, 8 */
-    uint8_t memory_size; /* bytes accessed, 0 for ADDRESS_ONLY and SIZE_VARIES */
+    bool has_memory; /* the operand is in memory (mod != 3, or an implicit kind) */
+    uint8_t segment; /* effective segment: default or override */
+    uint8_t base,
+        index;     /* REGISTER_*, REGISTER_RIP or REGISTER_NONE; VSIB: index 0..31 is a vector */
+    uint8_t scale; /* 1, 2, 4, 8 */
+    uint8_t memory_size; /* bytes accessed (VSIB: one element); 0 for ADDRESS_ONLY, SIZE_VARIES */
 };
 
 /* Decoding results other than 0. */
@@ -234,7 +242,8 @@ enum decode_status {
  *   bytes, available  the instruction's first bytes; at most 15 are looked at
  *   code_size         16, 32 or 64 (CS.L / CS.D)
  *   out               filled on DECODE_OK; unspecified otherwise
- * No feature gate is applied here: the caller compares row->feature with the guest's CPUID policy.
+ * No feature gate is applied here: the caller compares row->feature with the guest's CPUID policy,
+ * and refuses VEX and EVEX (`encoding`) in real and virtual-8086 mode.
  * Takes no memory beyond `out`, reads no state, never fails otherwise.
  */
 int instruction_decode(const uint8_t *bytes, size_t available, unsigned code_size,

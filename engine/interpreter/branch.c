@@ -15,15 +15,22 @@ static uint64_t branch_target(const struct vcpu *vcpu, const struct instruction 
     return (vcpu->next_rip + insn->immediate) & bits_mask(branch_size(insn));
 }
 
-/* The target is checked before the return address is pushed, so a fault leaves the stack alone. */
+/* First the stack is checked, then the target, then the return address is written: a fault leaves
+ * memory alone. */
 static int branch_call(struct vcpu *vcpu, const struct instruction *insn, uint64_t target)
 {
-    uint64_t return_rip = vcpu->next_rip;
-    int result = branch_near(vcpu, target);
+    uint64_t return_rip = vcpu->next_rip, linear;
+    unsigned size = branch_size(insn);
+    uint64_t top = (vcpu->r.gpr[REGISTER_RSP] - size) & bits_mask(vcpu->stack_size);
+    int result = segment_linear(vcpu, SEGMENT_SS, top, size, ACCESS_WRITE, &linear);
 
+    if (!result)
+        result = linear_probe(vcpu, linear, size, ACCESS_WRITE);
+    if (!result)
+        result = branch_near(vcpu, target);
     if (result)
         return result;
-    return stack_push(vcpu, branch_size(insn), return_rip);
+    return stack_push(vcpu, size, return_rip);
 }
 
 int interpret_jmp_relative(struct vcpu *vcpu, const struct instruction *insn)

@@ -65,7 +65,8 @@ static int gather_begin(struct vcpu *vcpu, const struct instruction *insn, struc
 static int gather_element(struct vcpu *vcpu, const struct instruction *insn, struct gather *g,
                           unsigned i)
 {
-    unsigned access = g->scatter ? ACCESS_WRITE : ACCESS_READ;
+    /* Never alignment-checked (SDM Vol. 2, VPGATHERDD). */
+    unsigned access = (g->scatter ? ACCESS_WRITE : ACCESS_READ) | ACCESS_NO_ALIGN_CHECK;
     uint8_t *data = g->data + i * g->element;
     uint64_t linear;
     int64_t index;
@@ -92,7 +93,7 @@ static int gather_element(struct vcpu *vcpu, const struct instruction *insn, str
     return result;
 }
 
-/* Element i is done. */
+/* Element i is done, or was not enabled. */
 static void gather_mark(struct gather *g, unsigned i)
 {
     g->enabled &= ~(1ull << i);
@@ -126,9 +127,8 @@ int interpret_gather_scatter(struct vcpu *vcpu, const struct instruction *insn)
     if (result)
         return result;
     for (unsigned i = 0; i < g.count && result == 0; i++) {
-        if (!(g.enabled >> i & 1))
-            continue;
-        result = gather_element(vcpu, insn, &g, i);
+        if (g.enabled >> i & 1)
+            result = gather_element(vcpu, insn, &g, i);
         if (result == 0)
             gather_mark(&g, i);
     }

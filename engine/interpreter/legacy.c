@@ -254,22 +254,3 @@ int interpret_vzero(struct vcpu *vcpu, const struct instruction *insn)
     extended_image_put(vcpu, &image, components);
     return 0;
 }
-
-/*
- * Two names the list of interpreters keeps although no row of the instruction table leads here:
- * LOCK across a page is the step tier's own affair, and masked moves run natively on a bounce
- * buffer (masked.h).
- */
-interpreter_function interpret_cmpxchg_split, interpret_masked_move;
-
-int interpret_cmpxchg_split(struct vcpu *vcpu, const struct instruction *insn)
-{
-    (void)insn;
-    return fault_ud(vcpu);
-}
-
-int interpret_masked_move(struct vcpu *vcpu, const struct instruction *insn)
-{
-    (void)insn;
-    return fault_ud(vcpu);
-}

@@ -147,6 +147,21 @@ static uint64_t element_bytes(uint64_t elements, unsigned element, unsigned byte
     return out & low_bits(bytes);
 }
 
+/* Bytes of one element of the memory operand. */
+static unsigned memory_element(const struct instruction *insn)
+{
+    unsigned bytes = memory_bytes(insn);
+    unsigned element = vector_mask_element(insn);
+
+    if (element == 0)
+        element = insn->row->element;
+    if (element == 0)
+        return bytes;
+    if (is_broadcast(insn) && (insn->opcode & ~0x40u) == 0x19 && !insn->vex_w)
+        element = 4; /* VBROADCASTF32X2, VBROADCASTI32X2: pairs of four bytes */
+    return element < bytes ? element : bytes;
+}
+
 uint64_t masked_operand_bytes(struct vcpu *vcpu, const struct instruction *insn)
 {
     struct extended_image image;
@@ -161,11 +176,7 @@ uint64_t masked_operand_bytes(struct vcpu *vcpu, const struct instruction *insn)
     }
     if (insn->encoding != ENCODING_EVEX || insn->evex_mask == 0 || insn->row->element == 0)
         return low_bits(bytes);
-    element = insn->row->element;
-    if (is_broadcast(insn) && (insn->opcode & ~0x40u) == 0x19 && !insn->vex_w)
-        element = 4; /* VBROADCASTF32X2, VBROADCASTI32X2: pairs of four bytes */
-    if (element > bytes)
-        element = bytes;
+    element = memory_element(insn);
     extended_image_get(vcpu, &image, XCR0_OPMASK);
     uint64_t mask = extended_opmask_get(vcpu, &image, insn->evex_mask);
     return element_bytes(opmask_elements(insn, mask, element, bytes / element), element, bytes);
@@ -175,11 +186,13 @@ uint64_t masked_operand_bytes(struct vcpu *vcpu, const struct instruction *insn)
 
 enum masked_pass { PASS_READ, PASS_PROBE, PASS_WRITE };
 
-/* One run of enabled bytes, [start, end). */
+/* One enabled element, [start, end). */
 static int run_access(struct vcpu *vcpu, const struct instruction *insn, unsigned start,
                       unsigned end, enum masked_pass pass, uint8_t *data)
 {
-    unsigned access = (pass == PASS_READ ? ACCESS_READ : ACCESS_WRITE) | ACCESS_NO_ALIGN_CHECK;
+    /* Opmasked elements are alignment-checked one by one, VMASKMOV's not at all. */
+    unsigned access = (pass == PASS_READ ? ACCESS_READ : ACCESS_WRITE) |
+                      (insn->encoding == ENCODING_EVEX ? 0 : ACCESS_NO_ALIGN_CHECK);
     uint64_t base = is_maskmov(insn) ? vcpu->r.gpr[REGISTER_RDI] : operand_offset(vcpu, insn);
     uint64_t offset = (base + start) & bits_mask(insn->address_size);
     unsigned size = end - start;
@@ -203,17 +216,11 @@ static int run_access(struct vcpu *vcpu, const struct instruction *insn, unsigne
 static int runs_access(struct vcpu *vcpu, const struct instruction *insn, uint64_t bytes,
                        enum masked_pass pass, uint8_t *data)
 {
+    unsigned element = memory_element(insn);
     int result = 0;
-    for (unsigned start = 0; start < MASKED_BOUNCE_SIZE && result == 0;) {
-        if (!(bytes >> start & 1)) {
-            start++;
-            continue;
-        }
-        unsigned end = start + 1;
-        while (end < MASKED_BOUNCE_SIZE && (bytes >> end & 1))
-            end++;
-        result = run_access(vcpu, insn, start, end, pass, data);
-        start = end;
+    for (unsigned at = 0; at < MASKED_BOUNCE_SIZE && result == 0; at += element) {
+        if (bytes >> at & 1)
+            result = run_access(vcpu, insn, at, at + element, pass, data);
     }
     return result;
 }

@@ -20,8 +20,19 @@ static void emit(struct emitter *e, unsigned byte)
     e->out[e->length++] = (uint8_t)byte;
 }
 
+/* The immediate names a register; outside 64-bit code its top bit has no meaning (SDM Vol. 2, 2.3.5.6). */
+static bool names_register(const struct instruction *insn)
+{
+    return insn->encoding == ENCODING_VEX && insn->map == 3 && insn->opcode >= 0x4a &&
+           insn->opcode <= 0x4c;
+}
+
 static void emit_immediate(struct emitter *e, const struct instruction *insn)
 {
+    if (insn->code_size != 64 && names_register(insn)) {
+        emit(e, insn->bytes[insn->immediate_offset] & 0x7fu);
+        return;
+    }
     for (unsigned i = 0; i < insn->immediate_size; i++)
         emit(e, insn->bytes[insn->immediate_offset + i]);
 }

@@ -46,6 +46,16 @@ static uint8_t *bounce_at(struct stub_cache *cache, unsigned which, uint64_t lin
     return cache->bounce[which] + (linear & 63);
 }
 
+static bool is_x87(const struct instruction *insn)
+{
+    return insn->row->state == STATE_X87 || insn->row->state == STATE_X87_NOWAIT;
+}
+
+static bool crosses_page(uint64_t linear, unsigned size)
+{
+    return (linear & 4095) + size > 4096;
+}
+
 /* Masked forms: only enabled elements are read, written, or may fault. */
 static int run_masked(struct vcpu *vcpu, struct stub_entry *entry, uint64_t linear)
 {
@@ -75,7 +85,8 @@ static int run_bounced(struct vcpu *vcpu, struct stub_entry *entry, uint64_t lin
         return status;
     if (entry->insn.row->memory == MEMORY_RDI) /* writes some bytes only */
         return run_masked(vcpu, entry, linear);
-    if (entry->access & ACCESS_READ) {
+    /* An x87 store writes nothing when it raises an unmasked exception. */
+    if ((entry->access & ACCESS_READ) || (is_x87(&entry->insn) && crosses_page(linear, size))) {
         read_status = linear_read(vcpu, linear, bounce, size, entry->access);
         if (read_status && read_status != -ECANCELED)
             return read_status;
@@ -91,7 +102,7 @@ static int run_at(struct vcpu *vcpu, struct stub_entry *entry, uint64_t linear, 
 {
     struct translation page;
     int status;
-    if ((linear & 4095) + size > 4096) {
+    if (crosses_page(linear, size)) {
         status = run_bounced(vcpu, entry, linear, size);
     } else {
         status = linear_translate(vcpu, linear, entry->access, &page);
@@ -131,12 +142,9 @@ static uint64_t linear_unchecked(const struct vcpu *vcpu, const struct instructi
 /* Alignment of a masked operand counts when at least one element is enabled. */
 static int masked_alignment(struct vcpu *vcpu, const struct instruction *insn, uint64_t linear)
 {
-    bool aligned = !(insn->row->flags & ROW_ALIGNED) || !(linear & (insn->memory_size - 1u));
-    bool checked = (vcpu->r.rflags & FLAG_AC) && insn->encoding == ENCODING_EVEX &&
-                   !vcpu->vm->model.vendor_intel;
-    if ((aligned && !checked) || !masked_operand_bytes(vcpu, insn))
+    if (!(insn->row->flags & ROW_ALIGNED) || !(linear & (insn->memory_size - 1u)))
         return 0;
-    return aligned ? alignment_check(vcpu, linear, insn->row->element) : fault_gp(vcpu);
+    return masked_operand_bytes(vcpu, insn) ? fault_gp(vcpu) : 0;
 }
 
 /* Element-wise, unless the whole operand is plainly there. */
@@ -150,18 +158,35 @@ static int run_suppressing(struct vcpu *vcpu, struct stub_entry *entry, uint64_t
     if (status)
         return status;
     if (segment_linear(vcpu, insn->segment, offset, size, access, &linear) ||
-        (linear & 4095) + size > 4096 || vcpu->data_breakpoints || linear_translate(vcpu, linear, access, &page) ||
+        crosses_page(linear, size) || vcpu->data_breakpoints || vcpu->r.rflags & FLAG_AC || linear_translate(vcpu, linear, access, &page) ||
         page.host == NULL)
         return run_masked(vcpu, entry, linear);
     return run_with(vcpu, entry, entry->scratch, (uint64_t)(uintptr_t)page.host);
 }
 
+/* An 80-bit operand that a check refused is accessed as eight bytes and two: whose fault is it? */
+static int run_faulting_80(struct vcpu *vcpu, const struct instruction *insn, uint64_t offset,
+                           unsigned access)
+{
+    struct fault fault = vcpu->fault;
+    uint64_t linear;
+    int status = segment_linear(vcpu, insn->segment, offset, 8, access, &linear);
+    if (status == 0)
+        status = linear_probe(vcpu, linear, 8, access);
+    if (status)
+        return status;
+    vcpu->fault = fault;
+    return -EFAULT;
+}
+
 static int run_memory(struct vcpu *vcpu, struct stub_entry *entry, uint64_t offset)
 {
     const struct instruction *insn = &entry->insn;
-    unsigned size = insn->memory_size;
+    unsigned size = insn->memory_size, access = entry->access;
     uint64_t linear;
     int status;
+    if (insn->row->memory == MEMORY_RDI)
+        access |= ACCESS_NO_ALIGN_CHECK; /* 16 bytes ask for 8 only */
     if (suppresses_faults(insn))
         return run_suppressing(vcpu, entry, offset);
     if (insn->row->flags & (ROW_ALIGNED | ROW_EXPLICIT_16)) {
@@ -169,7 +194,11 @@ static int run_memory(struct vcpu *vcpu, struct stub_entry *entry, uint64_t offs
         if (linear_unchecked(vcpu, insn, offset) & (alignment - 1u))
             return fault_gp(vcpu);
     }
-    status = segment_linear(vcpu, insn->segment, offset, size, entry->access, &linear);
+    status = segment_linear(vcpu, insn->segment, offset, size, access, &linear);
+    if (status == 0 && insn->row->memory == MEMORY_RDI)
+        status = alignment_check(vcpu, linear, 8);
+    if (status && size == 10)
+        return run_faulting_80(vcpu, insn, offset, access);
     return status ? status : run_at(vcpu, entry, linear, size);
 }
 
@@ -208,11 +237,6 @@ static void x87_note_operation(struct vcpu *vcpu, const struct instruction *insn
         r->fdp = offset;
         r->fds = r->segment[insn->segment].selector;
     }
-}
-
-static bool is_x87(const struct instruction *insn)
-{
-    return insn->row->state == STATE_X87 || insn->row->state == STATE_X87_NOWAIT;
 }
 
 int step_native(struct vcpu *vcpu, struct stub_entry *entry)

@@ -187,6 +187,20 @@ long board_save(const struct board *board, void *data, size_t capacity)
     return (long)(capacity - left);
 }
 
+/* Checks a copy: what is being loaded may lie at any address. */
+static int check_state(const struct device_class *class, const void *state)
+{
+    if (!class->check)
+        return 0;
+    void *copy = malloc(class->state_size);
+    if (!copy)
+        return -ENOMEM;
+    memcpy(copy, state, class->state_size);
+    int result = class->check(copy);
+    free(copy);
+    return result;
+}
+
 /* One pass over the byte string: with `apply` false it only checks. */
 static int walk(struct board *board, const uint8_t *at, size_t left, bool apply)
 {
@@ -203,7 +217,7 @@ static int walk(struct board *board, const uint8_t *at, size_t left, bool apply)
         at += sizeof(record);
         if (apply)
             memcpy(device->state, at, record.size);
-        else if (device->class->check && device->class->check(at) != 0)
+        else if (check_state(device->class, at) != 0)
             return -EINVAL;
         at += record.size;
         left -= sizeof(record) + record.size;

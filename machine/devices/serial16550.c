@@ -3,6 +3,11 @@
  * serial16550.c - the first serial port, a 16550A at 0x3f8, IRQ 4 (National Semiconductor PC16550D
  * datasheet). It is the machine's console.
  *
+ * Input stays with the console until the guest is ready for it: it has enabled the receive
+ * interrupt, or polls for it (reads LSR over and over without sending). So nothing that was typed
+ * or piped in early is lost when a driver empties the FIFOs at start-up. To the guest those bytes
+ * arrive later, that is all.
+ *
  * Deviations: bytes take no time, so the divisor is kept but not applied; a received byte below the
  * FIFO's trigger level raises the character timeout at once; no parity, framing or break errors
  * happen. While the console takes no more output, the transmitter stays busy (THRE clear); what is
@@ -11,9 +16,10 @@
 #include "device.h"
 #include <errno.h>
 
-#define BASE 0x3f8u
-#define IRQ  4u
-#define FIFO 16u
+#define BASE             0x3f8u
+#define IRQ              4u
+#define FIFO             16u
+#define POLLS_TO_RECEIVE 8u /* drivers that send look at LSR twice a byte */
 
 enum { DATA, IER, IIR_FCR, LCR, MCR, LSR, MSR, SCR };
 
@@ -46,7 +52,8 @@ struct serial {
     uint8_t busy;             /* the console took no more: holding register full */
     uint8_t count, head;      /* of the receive FIFO */
     uint8_t fifo[FIFO];
-    uint8_t reserved[3];
+    uint8_t polls; /* reads of LSR in a row without data or output */
+    uint8_t reserved[2];
 };
 
 static unsigned fifo_depth(const struct serial *serial)
@@ -92,12 +99,18 @@ static void receive(struct serial *serial, uint8_t byte)
     serial->fifo[(serial->head + serial->count++) % FIFO] = byte;
 }
 
+static bool wants_input(const struct serial *serial)
+{
+    return !(serial->mcr & MCR_LOOP) &&
+           (serial->ier & IER_RECEIVE || serial->polls >= POLLS_TO_RECEIVE);
+}
+
 /* Takes console input as far as there is room, and notices that output may go on. */
 static void serial_console(struct device *device)
 {
     struct serial *serial = device->state;
 
-    while (!(serial->mcr & MCR_LOOP) && serial->count < fifo_depth(serial)) {
+    while (wants_input(serial) && serial->count < fifo_depth(serial)) {
         int byte = device_console_get(device);
         if (byte < 0)
             break;
@@ -115,6 +128,7 @@ static void transmit(struct device *device, uint8_t byte)
     struct serial *serial = device->state;
 
     serial->transmit_pending = 0;
+    serial->polls = 0;
     if (serial->mcr & MCR_LOOP) {
         receive(serial, byte);
         serial->transmit_pending = 1;
@@ -150,6 +164,20 @@ static uint8_t modem_status(const struct serial *serial)
     return (uint8_t)((mcr & 1) << 5 | (mcr & 2) << 3 | (mcr & 4) << 4 | (mcr & 8) << 4 | deltas);
 }
 
+static uint8_t read_line_status(struct device *device)
+{
+    struct serial *serial = device->state;
+
+    if (serial->count)
+        serial->polls = 0;
+    else if (serial->polls < POLLS_TO_RECEIVE && ++serial->polls == POLLS_TO_RECEIVE)
+        serial_console(device);
+    uint8_t value = (uint8_t)((serial->count ? LSR_READY : 0) |
+                              (serial->overrun ? LSR_OVERRUN : 0) | (serial->busy ? 0 : LSR_EMPTY));
+    serial->overrun = 0;
+    return value;
+}
+
 static uint64_t serial_read(struct device *device, uint64_t address, unsigned size)
 {
     struct serial *serial = device->state;
@@ -172,9 +200,7 @@ static uint64_t serial_read(struct device *device, uint64_t address, unsigned si
     case MCR:
         return serial->mcr;
     case LSR:
-        value = (uint8_t)((serial->count ? LSR_READY : 0) | (serial->overrun ? LSR_OVERRUN : 0) |
-                          (serial->busy ? 0 : LSR_EMPTY));
-        serial->overrun = 0;
+        value = read_line_status(device);
         break;
     case MSR:
         value = modem_status(serial);

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
@@ -132,7 +133,9 @@ int loop_run(struct machine *machine, struct problem *problem)
         error = poll_once(machine, poll_timeout(machine, &stop_by));
         pid_t child = machine->operations->child(machine->backend);
         /* An engine that does not come to a boundary is not asked again. */
-        if ((error || (stop_by && monotonic_ns() > stop_by)) && child > 0)
+        bool late = stop_by && monotonic_ns() > stop_by &&
+                    !__atomic_load_n(&machine->boundary, __ATOMIC_SEQ_CST);
+        if ((error || late) && child > 0)
             kill(child, SIGKILL);
         if (error)
             end_run(machine, END_FAILED, 0);

@@ -261,7 +261,7 @@ int machine_boot(struct machine *machine, struct problem *problem)
     if (result == 0)
         result = set_entry(machine, &entry, problem);
     machine->end = END_NONE;
-    machine->thread_done = false;
+    machine->thread_done = machine->boundary = false;
     machine->statistics.boots++;
     return result;
 }

@@ -54,6 +54,7 @@ struct machine {
     uint32_t end_value; /* debug-exit value or signal number */
     struct problem problem;
 
+    bool boundary;    /* the vCPU's thread has stopped the guest and collects its state; atomic */
     bool thread_done; /* set by the vCPU's thread as its last act; atomic */
     int wake;         /* eventfd: the main loop should look */
     int signals;      /* signalfd */

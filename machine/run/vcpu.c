@@ -132,6 +132,7 @@ void *vcpu_main(void *argument)
     const uint64_t one = 1;
     bool readable = run_to_end(machine, &run);
 
+    __atomic_store_n(&machine->boundary, true, __ATOMIC_SEQ_CST);
     machine->statistics.instructions += run.instructions;
     machine->statistics.virtual_ns = machine->board.now;
     machine->statistics.state_valid = false;

@@ -25,6 +25,19 @@ struct verdict_row {
     const char *critical; /* names, a comma behind each */
 };
 
+/* What IA-32 and x86-64 share. Robin and Irvine's list, one name per encoding: MOV, PUSH and POP are
+ * those with a segment register, CALL, JMP and RET the far ones. Ours beyond it: IRET, LDS, LSS. */
+#define SYSTEM_REGISTER_READERS "SGDT,SIDT,SLDT,STR,SMSW,"
+#define IA32_OTHERS                                                                                \
+    "PUSHF,POPF,LAR,LSL,VERR,VERW,MOV.from.CS,MOV.from.SS,MOV.to.SS,MOV.to.DS,"                    \
+    "PUSH.segment.CS,PUSH.segment.SS,POP.segment.SS,POP.segment.DS,LDS,LSS,"                       \
+    "CALL.far,JMP.far,RET.far,IRET,"
+#define IOPL_INSTRUCTIONS "CLI,STI,IN,OUT,INS,OUTS,"
+#define X86_64_READERS "RDTSCP,RDPID,XGETBV,CPUID,RDPKRU,WRPKRU,XSAVE,XRSTOR,"
+#define X86_64_OTHERS                                                                              \
+    "PUSHF,POPF,LAR,LSL,VERR,VERW,MOV.from.CS,MOV.from.SS,MOV.to.SS,MOV.to.DS,MOV.to.FS,POP.FS,"   \
+    "LFS,LSS,CALL.far,JMP.far,RET.far,IRET,INT,SYSCALL,SYSENTER,"
+
 static const struct verdict_row rows[] = {
     { "third-generation.isa", NULL, 0, NULL, ANSWER_YES, ANSWER_YES, ANSWER_YES, "" },
     { "third-generation.isa", "address_bits", 1, NULL, ANSWER_YES, ANSWER_YES, ANSWER_YES, "" },
@@ -37,6 +50,30 @@ static const struct verdict_row rows[] = {
     { "mc68000.isa", NULL, 0, NULL, ANSWER_NO, ANSWER_YES, ANSWER_NO, "MOVE from SR," },
     { "mc68000.isa", NULL, 0, "I", ANSWER_NO, ANSWER_NO, ANSWER_NO, "MOVE from SR," },
     { "mc68010.isa", NULL, 0, "all", ANSWER_YES, ANSWER_YES, ANSWER_YES, "" },
+    { "system-370.isa", NULL, 0, NULL, ANSWER_YES, ANSWER_YES, ANSWER_YES, "" },
+    { "system-370.isa", "extract_psw", 1, NULL, ANSWER_NO, ANSWER_NO, ANSWER_NO, "EPSW," },
+    { "system-370.isa", NULL, 0, "TOD", ANSWER_NO, ANSWER_NO, ANSWER_NO, "STCK," },
+    { "vax.isa", NULL, 0, NULL, ANSWER_NO, ANSWER_YES, ANSWER_NO, "MOVPSL,PROBER,REI," },
+    { "vax.isa", "inner", 1, NULL, ANSWER_NO, ANSWER_NO, ANSWER_NO, "MOVPSL,PROBER,REI," },
+    { "vax.isa", "chm_is_call", 1, NULL, ANSWER_NO, ANSWER_NO, ANSWER_NO,
+      "MOVPSL,PROBER,REI,CHM.K,CHM.E,CHM.S,CHM.U," },
+    { "ia-32.isa", NULL, 0, NULL, ANSWER_NO, ANSWER_NO, ANSWER_NO,
+      SYSTEM_REGISTER_READERS IA32_OTHERS "INT," },
+    { "ia-32.isa", "ring", 1, NULL, ANSWER_NO, ANSWER_NO, ANSWER_NO,
+      SYSTEM_REGISTER_READERS IA32_OTHERS "INT," },
+    { "ia-32.isa", "int_is_call", 0, NULL, ANSWER_NO, ANSWER_NO, ANSWER_NO,
+      SYSTEM_REGISTER_READERS IA32_OTHERS },
+    { "ia-32.isa", "io_privilege", 1, NULL, ANSWER_NO, ANSWER_NO, ANSWER_NO,
+      SYSTEM_REGISTER_READERS IA32_OTHERS "INT," IOPL_INSTRUCTIONS },
+    { "x86-64.isa", NULL, 0, NULL, ANSWER_NO, ANSWER_NO, ANSWER_NO,
+      X86_64_READERS SYSTEM_REGISTER_READERS X86_64_OTHERS },
+    /* Five fewer, exactly. */
+    { "x86-64.isa", "umip", 1, NULL, ANSWER_NO, ANSWER_NO, ANSWER_NO,
+      X86_64_READERS X86_64_OTHERS },
+    { "x86-64.isa", "io_privilege", 1, NULL, ANSWER_NO, ANSWER_NO, ANSWER_NO,
+      X86_64_READERS SYSTEM_REGISTER_READERS X86_64_OTHERS IOPL_INSTRUCTIONS },
+    { "x86-64-vmx.isa", NULL, 0, NULL, ANSWER_YES, ANSWER_YES, ANSWER_YES, "" },
+    { "x86-64-vmx.isa", "io_exiting", 0, NULL, ANSWER_NO, ANSWER_NO, ANSWER_NO, "IN,OUT," },
 };
 
 static const char *directory;

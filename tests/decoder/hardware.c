@@ -167,21 +167,21 @@ static int make_16_bit_segment(void)
     return syscall(SYS_modify_ldt, 1, &segment, sizeof(segment)) ? -errno : 0;
 }
 
+int hardware_prepare(bool *with_16_bit)
+{
+    int status = map_code();
+
+    *with_16_bit = !status && !make_16_bit_segment();
+    return status;
+}
+
 int hardware_ask(struct hardware_question *questions, size_t count)
 {
     static const int signals[] = { SIGILL, SIGSEGV, SIGTRAP, SIGBUS, SIGFPE, SIGUSR1 };
     static uint8_t signal_stack[65536];
     stack_t stack = { .ss_sp = signal_stack, .ss_size = sizeof(signal_stack) };
     struct sigaction action = { .sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_ONSTACK };
-    int status;
 
-    if (!loop.code) {
-        status = map_code();
-        if (!status)
-            status = make_16_bit_segment();
-        if (status)
-            return status;
-    }
     if (!count)
         return 0;
     sigaltstack(&stack, NULL);

@@ -10,6 +10,7 @@
 #ifndef ORIGAMI_TESTS_DECODER_HARDWARE_H
 #define ORIGAMI_TESTS_DECODER_HARDWARE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -30,7 +31,11 @@ struct hardware_question {
 #define HARDWARE_READ_ONLY (HARDWARE_DATA + 0x2000ul)
 #define HARDWARE_DATA_END  (HARDWARE_DATA + 0x3000ul)
 
-/* Returns 0 or -errno. May be called once per process; does not disturb the caller's registers. */
+/* Sets up; *with_16_bit says whether 16-bit questions can be asked (they need modify_ldt). To be
+ * called first. Returns 0 or -errno. */
+int hardware_prepare(bool *with_16_bit);
+
+/* Returns 0 or -errno. Does not disturb the caller's registers. Not reentrant. */
 int hardware_ask(struct hardware_question *questions, size_t count);
 
 #endif

@@ -21,9 +21,14 @@ static bool loop_prefix(const struct difference *d)
            strcmp(d->what, "rip") == 0;
 }
 
+static bool vex_w_bit(const struct difference *d)
+{
+    return d->insn->bytes[d->insn->opcode_offset - 1] & 0x80;
+}
+
 static bool vex_w(const struct difference *d)
 {
-    return d->insn->code_size != 64 && d->insn->encoding == ENCODING_VEX && d->insn->vex_w &&
+    return d->insn->code_size != 64 && d->insn->encoding == ENCODING_VEX && vex_w_bit(d) &&
            (is_named(d, "vpinsrd") || is_named(d, "vpextrd")) && d->bare->faulted &&
            d->bare->vector == EXCEPTION_UD;
 }

@@ -190,8 +190,9 @@ static void generate_registers(struct generator *g, struct input *in, const stru
     }
     if (pick(g, 8))
         in->gpr[REGISTER_RSP] = DATA_ADDRESS + 512 + (pick(g, DATA_SIZE - 1024) & ~7ull);
-    in->repeat = insn->row->memory == MEMORY_STRING && insn->rep;
-    if (in->repeat) {
+    bool gathers = insn->row->memory == MEMORY_VSIB; /* a fault after some elements is a TF trap first */
+    in->repeat = gathers || (insn->row->memory == MEMORY_STRING && insn->rep);
+    if (in->repeat && !gathers) {
         in->gpr[REGISTER_RCX] = pick(g, 48);
         if (pick(g, 4)) {
             in->gpr[REGISTER_RSI] = window_pointer(g);

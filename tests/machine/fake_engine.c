@@ -175,12 +175,12 @@ static void step_echo(void)
 }
 static void step_flood(void)
 {
-    for (unsigned i = 0; i < 400000; i++)
+    for (unsigned i = 0; i < 100000; i++)
         port(COM, 1, true, 'f');
 }
 static void step_lines(void)
 {
-    for (unsigned i = 0; i < 30000; i++)
+    for (unsigned i = 0; i < 3000; i++)
         say("0123456789\n");
 }
 static void step_die(void)

@@ -195,13 +195,43 @@ static void serial_receives(void **state)
 static void serial_takes_only_what_fits(void **state)
 {
     (void)state;
-    type("0123456789abcdefghijklmnop"); /* no FIFO yet: one byte */
+    type("0123456789abcdefghijklmnop");
+    assert_int_equal(world.read, 0); /* nobody is there yet */
+    out(COM + 2, 7);
+    out(COM + 2, 0);
+    in(COM);
+    out(COM + 1, 1); /* no FIFO: one byte */
     assert_int_equal(world.read, 1);
-    out(COM + 2, 1);
-    assert_int_equal(world.read, 17);
-    for (unsigned i = 1; i < 26; i++)
+    assert_int_equal(in(COM), '0');
+    assert_int_equal(in(COM), '1');
+    assert_int_equal(in(COM), '2');
+    out(COM + 1, 0);
+    out(COM + 2, 1); /* empties the FIFO: 3 is gone */
+    assert_int_equal(world.read, 4);
+    out(COM + 1, 1);
+    assert_int_equal(world.read, 20);
+    for (unsigned i = 4; i < 26; i++)
         assert_int_equal(in(COM), (uint8_t) "0123456789abcdefghijklmnop"[i]);
     assert_int_equal(in(COM + 5) & 2, 0); /* nothing overran */
+}
+
+static void serial_polled_input(void **state)
+{
+    unsigned polls = 0;
+
+    (void)state;
+    type("ab");
+    for (unsigned i = 0; i < 20; i++) { /* a console that prints */
+        assert_int_equal(in(COM + 5) & 1, 0);
+        out(COM, 'x');
+        assert_int_equal(in(COM + 5) & 1, 0);
+    }
+    while (!(in(COM + 5) & 1))
+        assert_true(++polls < 20);
+    assert_int_equal(in(COM), 'a');
+    while (!(in(COM + 5) & 1))
+        assert_true(++polls < 40);
+    assert_int_equal(in(COM), 'b');
 }
 
 static void serial_waits_for_the_console(void **state)
@@ -561,6 +591,7 @@ int main(void)
         DEVICE_TEST(serial_interrupt_needs_out2),
         DEVICE_TEST(serial_receives),
         DEVICE_TEST(serial_takes_only_what_fits),
+        DEVICE_TEST(serial_polled_input),
         DEVICE_TEST(serial_waits_for_the_console),
         DEVICE_TEST(serial_loopback),
         DEVICE_TEST(rtc_tells_the_time),

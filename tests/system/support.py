@@ -18,8 +18,8 @@ import threading
 import time
 from pathlib import Path
 
-BUILD = Path(os.environ["ORIGAMI_BUILD"]).resolve()
 SOURCE = Path(__file__).resolve().parents[2]
+BUILD = Path(os.environ.get("ORIGAMI_BUILD", SOURCE / "build")).resolve()
 ORIGAMI = BUILD / "origami"
 ENGINE = BUILD / "origami-engine"
 BARE = BUILD / "guests" / "bare"
@@ -145,12 +145,19 @@ class Run:
             self.modes = termios.tcgetattr(self.slave)
         self.files_before = set(os.listdir(self.directory))
         self.started = time.monotonic()
+
+        def prepare():
+            if input == "closed":
+                os.close(0)
+            if before:
+                before()
+
         environment = dict(os.environ, TMPDIR=str(self.directory), LC_ALL="C")
         self.process = subprocess.Popen(
             [*map(str, launcher), str(program or ORIGAMI), *map(str, arguments)],
             stdin={"terminal": self.slave, "null": subprocess.DEVNULL, "closed": None}.get(input, input),
             stdout=subprocess.PIPE if output == "pipe" else output, stderr=subprocess.PIPE,
-            preexec_fn=before, cwd=self.directory, env=environment)
+            preexec_fn=prepare, cwd=self.directory, env=environment)
         self.text = {"out": b"", "err": b""}
         self.readers = [threading.Thread(target=self.collect, args=pair, daemon=True)
                         for pair in (("out", self.process.stdout), ("err", self.process.stderr)) if pair[1]]

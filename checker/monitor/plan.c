@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+/* Plan: from classes to treatments. */
+#include "plan.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char *const monitor_kind_names[MONITOR_KIND_COUNT] = {
+    [MONITOR_CLASSIC] = "classic", [MONITOR_HYBRID] = "hybrid", [MONITOR_PATCHING] = "patching"
+};
+
+static const struct instruction_report *find_report(const struct analysis *analysis,
+                                                    const char *name)
+{
+    for (unsigned i = 0; i < analysis->report_count; i++)
+        if (strcmp(analysis->reports[i].instruction->name, name) == 0)
+            return &analysis->reports[i];
+    return NULL;
+}
+
+static enum monitor_kind choose_kind(const struct analysis *analysis)
+{
+    if (analysis->theorem[THEOREM_VIRTUALIZABLE] == ANSWER_YES &&
+        analysis->theorem[THEOREM_TRAP_OR_COMMUTE] == ANSWER_YES)
+        return MONITOR_CLASSIC;
+    return analysis->theorem[THEOREM_HYBRID] == ANSWER_YES ? MONITOR_HYBRID : MONITOR_PATCHING;
+}
+
+int plan_make(const struct analysis *analysis, const struct isa_description *running,
+              struct monitor_plan *plan, const char **missing)
+{
+    memset(plan, 0, sizeof(*plan));
+    plan->rows = calloc(running->instruction_count + 1, sizeof(*plan->rows));
+    if (plan->rows == NULL)
+        return -ENOMEM;
+    plan->count = running->instruction_count;
+    plan->kind = choose_kind(analysis);
+    memcpy(plan->theorem, analysis->theorem, sizeof(plan->theorem));
+    for (unsigned i = 0; i < plan->count; i++) {
+        const char *name = running->instructions[i]->name;
+        const struct instruction_report *report = find_report(analysis, name);
+
+        if (report == NULL) {
+            *missing = name;
+            plan_release(plan);
+            return -ENOENT;
+        }
+        plan->rows[i].privileged = report->is[CLASS_PRIVILEGED] == ANSWER_YES;
+        plan->rows[i].innocuous = report->is[CLASS_INNOCUOUS] == ANSWER_YES;
+        plan->rows[i].replaced = report->is[CLASS_CRITICAL] != ANSWER_NO ||
+                                 report->is[CLASS_COMMUTES] != ANSWER_YES;
+    }
+    return 0;
+}
+
+void plan_release(struct monitor_plan *plan)
+{
+    free(plan->rows);
+    plan->rows = NULL;
+    plan->count = 0;
+}
