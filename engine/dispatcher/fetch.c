@@ -66,6 +66,15 @@ static uint8_t operand_access(const struct instruction *insn)
     }
 }
 
+/* TZCNT, LZCNT and WBNOINVD are BSF, BSR and WBINVD on a CPU without them: F3h is then ignored. */
+static void choose_row(const struct vcpu *vcpu, struct instruction *insn)
+{
+    if (!(insn->row->flags & ROW_ELSE_NEXT) || cpu_model_has(&vcpu->vm->model, insn->row->feature))
+        return;
+    insn->row++;
+    insn->rep = 0;
+}
+
 /* Decodes from `bytes`, which hold `available` bytes, into the entry. */
 static int decode(struct vcpu *vcpu, struct stub_entry *entry, const uint8_t *bytes,
                   unsigned available)
@@ -74,6 +83,8 @@ static int decode(struct vcpu *vcpu, struct stub_entry *entry, const uint8_t *by
     vcpu->statistics.decodes++;
     if (status == DECODE_TRUNCATED && available < INSTRUCTION_MAX_LENGTH)
         return -EAGAIN;
+    if (status == DECODE_OK)
+        choose_row(vcpu, &entry->insn);
     if (status == DECODE_UNDEFINED || (status == DECODE_OK && !allowed(vcpu, &entry->insn))) {
         entry->kind = STUB_UNDEFINED;
         entry->insn.length = 1;

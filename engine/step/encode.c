@@ -60,7 +60,8 @@ static uint8_t choose_scratch(const struct instruction *insn)
 /* 66h as the host must see it: in 16-bit code the default operand size is the other one. */
 static bool host_operand_prefix(const struct instruction *insn)
 {
-    if (insn->code_size == 16 && insn->row->state == STATE_GENERAL)
+    if (insn->code_size == 16 && insn->row->state == STATE_GENERAL &&
+        !(insn->row->flags & ROW_MANDATORY_66))
         return insn->operand_size == 2;
     return insn->operand_override;
 }
@@ -85,33 +86,12 @@ static void emit_map(struct emitter *e, unsigned map)
         emit(e, 0x3a);
 }
 
-/* VEX.W selects a 64-bit general register in 64-bit code and is ignored in 32-bit code for these. */
-static bool vex_w_ignored_outside_64(const struct instruction *insn)
-{
-    if (insn->row->state == STATE_GENERAL)
-        return true;
-    if (insn->map == 1) {
-        switch (insn->opcode) {
-        case 0x2a: case 0x2c: case 0x2d: case 0x6e: case 0x7e: case 0x78: case 0x79: case 0x7b:
-            return true;
-        default:
-            return false;
-        }
-    }
-    return insn->map == 3 && (insn->opcode == 0x16 || insn->opcode == 0x22);
-}
-
-static unsigned vex_w_host(const struct instruction *insn, unsigned w)
-{
-    return insn->code_size != 64 && vex_w_ignored_outside_64(insn) ? 0 : w;
-}
-
 /* The prefix bytes precede the opcode: C5 p, C4 m p, or 62 p0 p1 p2. */
 static void emit_vex(struct emitter *e, const struct instruction *insn)
 {
     const uint8_t *opcode = insn->bytes + insn->opcode_offset;
     uint8_t payload = opcode[-1];
-    unsigned w = vex_w_host(insn, insn->vex_w ? 0x80u : 0);
+    unsigned w = insn->vex_w ? 0x80u : 0;
     /* R as decoded; X = 0; B = 0 for [scratch], as decoded for a register. All stored inverted. */
     unsigned inverted = (insn->rex & REX_R ? 0 : 0x80u) | 0x40u | 0x20u;
     if (!insn->has_memory) {
@@ -134,8 +114,7 @@ static void emit_evex(struct emitter *e, const struct instruction *insn)
         p0 |= 0xf0;
         p1 |= 0x40;
     }
-    if (vex_w_host(insn, p1 & 0x80u) == 0)
-        p1 &= 0x7fu;
+    p1 = (p1 & 0x7fu) | (insn->vex_w ? 0x80u : 0); /* as decoded: ignored where it would widen */
     emit(e, 0x62);
     emit(e, p0);
     emit(e, p1);

@@ -40,6 +40,11 @@ int wire_check_exit(const struct wire_exit *exit, struct backend_run *run, struc
         char message[sizeof(exit->message) + 1];
         memcpy(message, exit->message, sizeof(exit->message));
         message[sizeof(exit->message)] = 0;
+        /* Ours are ASCII; other bytes could be a terminal's control sequences. */
+        for (char *at = message; *at; at++) {
+            if (*at < 0x20 || *at > 0x7e)
+                *at = '?';
+        }
         return problem_set(problem, STATUS_ENGINE, ECANCELED, "the engine cannot go on: %s",
                            message);
     }

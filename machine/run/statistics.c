@@ -155,7 +155,11 @@ static void add_times(cJSON *root, const struct run_statistics *statistics,
 
     add_seconds(object, "total", statistics->end_ns - statistics->start_ns);
     add_seconds(object, "setup", statistics->ready_ns - statistics->start_ns);
-    add_seconds(object, "engine_running", v->nanoseconds_run);
+    /* The engine's run time includes its waits for the machine. */
+    add_seconds(object, "engine_running",
+                v->nanoseconds_run > v->nanoseconds_machine
+                    ? v->nanoseconds_run - v->nanoseconds_machine
+                    : 0);
     add_seconds(object, "engine_halted", v->nanoseconds_halted);
     add_seconds(object, "engine_waiting_for_machine", v->nanoseconds_machine);
     add_seconds(object, "devices", statistics->device_ns);

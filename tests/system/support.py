@@ -226,7 +226,7 @@ class Outcome:
 
         status: the status wanted, or a set of them. line: what the one line on standard error must match; None
         when there must be none."""
-        wanted = status if isinstance(status, (set, range)) else {status}
+        wanted = status if isinstance(status, (set, frozenset, range)) else {status}
         lines = self.err.splitlines()
         found = []
         if self.hung:
