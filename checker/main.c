@@ -6,6 +6,7 @@
  * adding a row.
  */
 #include "commands.h"
+#include "probe/command.h"
 
 #include <string.h>
 
@@ -21,7 +22,9 @@ struct command_row {
 
 static const struct command_row commands[] = {
     { "check", "is that instruction set virtualizable?", command_check },
+    { "simulate", "run a program bare and under the monitor built from it", command_simulate },
     { "fmt", "print a description in the common layout", command_format },
+    { "probe", "which instructions does this very CPU let pass?", command_probe },
 };
 
 static void print_help(FILE *out)

@@ -24,6 +24,11 @@ const struct property_row property_rows[PROPERTY_COUNT] = {
     [PROPERTY_FALSE_FAULT] = { "memory-traps only under the VM map", RELATION_FOLDED, -1 },
 };
 
+bool property_equal_windows(const struct isa_description *description, enum property property)
+{
+    return property == PROPERTY_MODE && description->map_uses_mode && description->has_map;
+}
+
 int witness_init(struct witness *witness, const struct isa_description *description,
                  const struct isa_instruction *instruction, enum property property)
 {
@@ -224,7 +229,8 @@ bool witness_related(const struct isa_description *description, const struct wit
                memory_related(description, witness, true);
     case RELATION_MODE:
         return others_equal(description, first, second, false, true) &&
-               memory_related(description, witness, description->map_uses_mode);
+               memory_related(description, witness,
+                              property_equal_windows(description, witness->property));
     case RELATION_RESOURCES:
         return others_equal(description, first, second, true, false) &&
                same_memory(description, first, second);
