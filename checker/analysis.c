@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Analysis: see analysis.h. Three-valued throughout: an undecided question stays visible. */
 #include "analysis.h"
+#include "messages.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -18,33 +19,33 @@ enum {
 };
 
 const char *const class_names[CLASS_COUNT] = {
-    [CLASS_PRIVILEGED] = "privileged",
-    [CLASS_SENSITIVE] = "sensitive",
-    [CLASS_CONTROL] = "control sensitive",
-    [CLASS_LOCATION] = "location sensitive",
-    [CLASS_MODE] = "mode sensitive",
-    [CLASS_RESOURCE] = "resource sensitive",
-    [CLASS_USER_SENSITIVE] = "user sensitive",
-    [CLASS_SUPERVISOR_SENSITIVE] = "supervisor sensitive",
-    [CLASS_INNOCUOUS] = "innocuous",
-    [CLASS_CRITICAL] = "critical",
-    [CLASS_HYBRID_CRITICAL] = "hybrid critical",
-    [CLASS_PARTIAL] = "partially trapping",
-    [CLASS_COMMUTES] = "traps or commutes",
+    [CLASS_PRIVILEGED] = N_("privileged"),
+    [CLASS_SENSITIVE] = N_("sensitive"),
+    [CLASS_CONTROL] = N_("control sensitive"),
+    [CLASS_LOCATION] = N_("location sensitive"),
+    [CLASS_MODE] = N_("mode sensitive"),
+    [CLASS_RESOURCE] = N_("resource sensitive"),
+    [CLASS_USER_SENSITIVE] = N_("user sensitive"),
+    [CLASS_SUPERVISOR_SENSITIVE] = N_("supervisor sensitive"),
+    [CLASS_INNOCUOUS] = N_("innocuous"),
+    [CLASS_CRITICAL] = N_("critical"),
+    [CLASS_HYBRID_CRITICAL] = N_("hybrid critical"),
+    [CLASS_PARTIAL] = N_("partially trapping"),
+    [CLASS_COMMUTES] = N_("traps or commutes"),
 };
 
 const char *const theorem_names[THEOREM_COUNT] = {
-    [THEOREM_VIRTUALIZABLE] = "Theorem 1 (virtualizable)",
-    [THEOREM_RECURSIVE] = "Theorem 2 (recursively virtualizable)",
-    [THEOREM_HYBRID] = "Theorem 3 (hybrid monitor)",
-    [THEOREM_TRAP_OR_COMMUTE] = "trap-or-commute",
+    [THEOREM_VIRTUALIZABLE] = N_("Theorem 1 (virtualizable)"),
+    [THEOREM_RECURSIVE] = N_("Theorem 2 (recursively virtualizable)"),
+    [THEOREM_HYBRID] = N_("Theorem 3 (hybrid monitor)"),
+    [THEOREM_TRAP_OR_COMMUTE] = N_("trap-or-commute"),
 };
 
 const char *const verdict_names[] = {
-    [VERDICT_VIRTUALIZABLE] = "VIRTUALIZABLE",
-    [VERDICT_NOT_VIRTUALIZABLE] = "NOT VIRTUALIZABLE",
-    [VERDICT_NOT_APPLICABLE] = "NOT APPLICABLE",
-    [VERDICT_UNDECIDED] = "UNDECIDED",
+    [VERDICT_VIRTUALIZABLE] = N_("VIRTUALIZABLE"),
+    [VERDICT_NOT_VIRTUALIZABLE] = N_("NOT VIRTUALIZABLE"),
+    [VERDICT_NOT_APPLICABLE] = N_("NOT APPLICABLE"),
+    [VERDICT_UNDECIDED] = N_("UNDECIDED"),
 };
 
 static enum answer answer_or(enum answer a, enum answer b)
@@ -130,10 +131,10 @@ static int check_premises(struct analysis *analysis)
     int error = premises_shown(analysis->description, timeout, analysis->premise);
 
     if (error != 0)
-        (void)snprintf(analysis->error, sizeof(analysis->error), "the premises: %s",
-                       error == -ENOMEM   ? "out of memory"
-                       : error == -EPROTO ? "the solver's example does not replay"
-                                          : "the solver failed");
+        (void)snprintf(analysis->error, sizeof(analysis->error), _("the premises: %s"),
+                       error == -ENOMEM   ? _("out of memory")
+                       : error == -EPROTO ? _("the solver's example does not replay")
+                                          : _("the solver failed"));
     return error;
 }
 
@@ -190,21 +191,23 @@ static void note_error(struct work *work, unsigned index, int error)
     work->failed = index;
     if (error == -EPROTO)
         (void)snprintf(analysis->error, sizeof(analysis->error),
-                       "the solver's witness that %.60s is %s does not replay", instruction->name,
-                       property_rows[report->found.failed].name);
+                       _("the solver's witness that %.60s is %s does not replay"),
+                       instruction->name, _(property_rows[report->found.failed].name));
     else if (error == -E2BIG)
         (void)snprintf(analysis->error, sizeof(analysis->error),
-                       "%.60s has %u bits of state and operands, too many to enumerate",
+                       _("%.60s has %u bits of state and operands, too many to enumerate"),
                        instruction->name, search_bits(analysis->description, instruction));
     else
         (void)snprintf(analysis->error, sizeof(analysis->error), "%.60s: %s", instruction->name,
-                       error == -ENOMEM ? "out of memory" : "the solver failed");
+                       error == -ENOMEM ? _("out of memory") : _("the solver failed"));
 }
 
 static int analyse_instruction(struct analysis *analysis, unsigned index)
 {
     struct instruction_report *report = &analysis->reports[index];
-    const struct isa_instruction *instruction = analysis->description->instructions[index];
+    const struct isa_instruction *only = analysis->options.only;
+    const struct isa_instruction *instruction =
+        only != NULL ? only : analysis->description->instructions[index];
     unsigned timeout = analysis->options.timeout != 0 ? analysis->options.timeout : DEFAULT_TIMEOUT;
     double start = now();
     int error;
@@ -266,13 +269,13 @@ static int refuse_large(struct analysis *analysis)
     if (description->memory_cell >= 0 &&
         description->cells[description->memory_cell].count > ISA_MAX_ANALYSED) {
         (void)snprintf(analysis->error, sizeof(analysis->error),
-                       "%u memory cells are too many to analyse; at most %d",
+                       _("%u memory cells are too many to analyse; at most %d"),
                        description->cells[description->memory_cell].count, ISA_MAX_ANALYSED);
         return -E2BIG;
     }
     if (description->has_map && description->map_address_width > MAX_ADDRESS_WIDTH) {
         (void)snprintf(analysis->error, sizeof(analysis->error),
-                       "addresses of %u bits are too wide to analyse; at most %d",
+                       _("addresses of %u bits are too wide to analyse; at most %d"),
                        description->map_address_width, MAX_ADDRESS_WIDTH);
         return -E2BIG;
     }
@@ -302,7 +305,7 @@ int analysis_run(const struct isa_description *description, const struct analysi
     analysis->reports = calloc(description->instruction_count, sizeof(*analysis->reports));
     if (analysis->reports == NULL)
         return -ENOMEM;
-    analysis->report_count = description->instruction_count;
+    analysis->report_count = options->only != NULL ? 1 : description->instruction_count;
     error = analyse_all(analysis);
     if (error == 0)
         decide(analysis);

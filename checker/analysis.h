@@ -80,7 +80,7 @@ struct analysis {
     struct instruction_report *reports; /* one per instruction; NULL when not applicable */
     unsigned report_count;
     double seconds;
-    char error[160]; /* after a negative return: what went wrong, with which instruction */
+    char error[320]; /* after a negative return: what went wrong, with which instruction */
 };
 
 /* 0, -ENOMEM, -EIO (solver), -EPROTO (a witness did not replay), -E2BIG (too large to analyse or

@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: MIT */
-/* Premises: see premises.h. Each question is "is there a state ...?", small next to an instruction's. */
+/* Premises: see premises.h. Each question is "is there a state ...?", small next to an
+ * instruction's. */
 #include "premises.h"
 #include "encode.h"
 #include "evaluator.h"
+#include "messages.h"
 
 #include <errno.h>
 
 const char *const premise_names[PREMISE_COUNT] = {
-    [PREMISE_MODES] = "two modes",
-    [PREMISE_RELOCATION] = "a relocation mechanism",
-    [PREMISE_TRAPS] = "traps",
-    [PREMISE_LOOKUP] = "table look-up",
-    [PREMISE_STATES] = "states that the invariants allow, in both modes",
+    [PREMISE_MODES] = N_("two modes"),
+    [PREMISE_RELOCATION] = N_("a relocation mechanism"),
+    [PREMISE_TRAPS] = N_("traps"),
+    [PREMISE_LOOKUP] = N_("table look-up"),
+    [PREMISE_STATES] = N_("states that the invariants allow, in both modes"),
 };
 
 bool premises_declared(const struct isa_description *description, bool *premise)
@@ -65,10 +67,9 @@ static int begin(struct example *example, const struct isa_description *descript
     example->formula = example->encoder.yes;
     if (error != 0)
         return error;
-    example->state = encode_state(&example->encoder, "state",
-                                  description->memory_cell >= 0
-                                      ? description->cells[description->memory_cell].count
-                                      : 0);
+    example->state = encode_state(
+        &example->encoder, "state",
+        description->memory_cell >= 0 ? description->cells[description->memory_cell].count : 0);
     require(example, encode_valid(&example->encoder, &example->state));
     return 0;
 }
@@ -139,10 +140,10 @@ static void ask_relocation(struct example *example)
         Z3_ast both = encode_view(encoder, &example->state, address, &contents[0]);
 
         both = encode_and(encoder, both, encode_view(encoder, &moved, address, &contents[1]));
-        some = encode_or(encoder, some,
-                         encode_and(encoder, both,
-                                    encode_not(encoder,
-                                               encode_equal(encoder, contents[0], contents[1]))));
+        some = encode_or(
+            encoder, some,
+            encode_and(encoder, both,
+                       encode_not(encoder, encode_equal(encoder, contents[0], contents[1]))));
     }
     require(example, some);
 }
@@ -174,8 +175,8 @@ static void ask_trap(struct example *example)
 {
     const struct isa_description *description = example->description;
     struct encoder *encoder = &example->encoder;
-    struct symbolic_outcome after = encode_trap(
-        encoder, &example->state, encode_number(encoder, 0, description->trap_width));
+    struct symbolic_outcome after =
+        encode_trap(encoder, &example->state, encode_number(encoder, 0, description->trap_width));
 
     require(example, in_mode(example, &example->state, description->user));
     require(example, after.normal);

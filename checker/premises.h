@@ -2,8 +2,8 @@
 /*
  * Premises: do the theorems speak about this machine at all?
  *
- * premises_declared() looks for the parts (modes, map, trap rule, a load); premises_shown() asks for
- * an example that each part does its work: states in both modes that the invariants allow, a
+ * premises_declared() looks for the parts (modes, map, trap rule, a load); premises_shown() asks
+ * for an example that each part does its work: states in both modes that the invariants allow, a
  * relocation that moves what an address shows, a trap from user mode that ends in supervisor mode.
  * The solver proposes the example and the evaluator confirms it.
  */

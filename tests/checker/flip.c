@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Flips: see flip.h. The trees live in the description's arena, so that writing to them is legal. */
+/* Flips: see flip.h. The trees live in the description's arena, so that writing to them is legal.
+ */
 #include "flip.h"
 
 #include <string.h>

@@ -21,7 +21,7 @@ struct flip {
     enum flip_kind kind;
     bool traps; /* the test leads to a trap: a privilege check, not another use of the mode */
     bool mixed; /* it looks at more than the mode */
-    struct isa_statement *test; /* NULL when added */
+    struct isa_statement *test;             /* NULL when added */
     const struct isa_expression *condition; /* as it was */
     struct isa_instruction *instruction;
     struct isa_expression constant, cell, comparison, code;

@@ -191,11 +191,11 @@ void random_program_make(struct random_program *random, uint64_t seed, struct ma
         uint64_t kind = pick(random, 20);
         unsigned width = description->cells[description->memory_cell].width;
 
-        if (kind < 4)
+        if (kind < 3)
             memory[i] = learnt[pick(random, WORDS_LEARNT)];
-        else if (kind < 6)
+        else if (kind < 4)
             memory[i] = number(random, width, state->memory_size);
-        else if (kind < 7)
+        else if (kind < 5)
             memory[i] = bits(random, width);
         else
             place_instruction(random, state, i);

@@ -2,15 +2,14 @@
 /*
  * Flipped privilege checks: would the checker notice a wrong description?
  *
- * Usage: test_mutations_privilege FILE[,PARAMETER=VALUE...]... For each instruction of each description every test of
- * the mode is removed, made unconditional and negated, and where no test leads to a trap one is
- * added. The analysis of the changed instruction must give another class. Where it does not, the
- * reason is looked for and printed:
- *   same machine    the solver finds no state in which the change can be told from the original
- *   rests elsewhere each witness of its classes still holds for the changed instruction
- *   other states    it has the same classes, shown by other states. That is accepted of a test that
- *                   leads to no trap (a descriptor's level, say), and of a check that looks at more
- *                   than the mode where user mode traps in some states before and after
+ * Usage: test_mutations_privilege FILE[,PARAMETER=VALUE...]... For each instruction of each
+ * description every test of the mode is removed, made unconditional and negated, and where no test
+ * leads to a trap one is added. The analysis of the changed instruction must give another class.
+ * Where it does not, the reason is looked for and printed: same machine    the solver finds no
+ * state in which the change can be told from the original rests elsewhere each witness of its
+ * classes still holds for the changed instruction other states    it has the same classes, shown by
+ * other states. That is accepted of a test that leads to no trap (a descriptor's level, say), and
+ * of a check that looks at more than the mode where user mode traps in some states before and after
  * Anything else is a failure. Without ORIGAMI_LONG=1 every fourth instruction is tried.
  */
 #include "commands.h"
@@ -23,7 +22,7 @@
 enum { TIMEOUT = 20000 };
 
 struct tally {
-    unsigned flips, class, theorem, same, elsewhere, states, failed;
+    unsigned flips, class, theorem, property, same, elsewhere, states, failed;
 };
 
 /* Outcome and result of both versions, on one state and one set of choices. */
@@ -54,10 +53,9 @@ static bool same_machine(const struct isa_description *description, struct flip 
 
     if (encoder_init(&encoder, description, flip->instruction) != 0)
         return false;
-    state = encode_state(&encoder, "state",
-                         description->memory_cell >= 0
-                             ? description->cells[description->memory_cell].count
-                             : 0);
+    state = encode_state(
+        &encoder, "state",
+        description->memory_cell >= 0 ? description->cells[description->memory_cell].count : 0);
     place = state.values[mode->offset];
     run[0] = encode_run(&encoder, &state);
     flip_do(description, flip);
@@ -113,6 +111,17 @@ static bool changes_theorem(const enum answer *before, const enum answer *after,
     return false;
 }
 
+/* The first answer that differs, or PROPERTY_COUNT. */
+static int changed_property(const struct instruction_report *before,
+                            const struct instruction_report *after)
+{
+    int i = 0;
+
+    while (i < PROPERTY_COUNT && before->found.answer[i] == after->found.answer[i])
+        i++;
+    return i;
+}
+
 static bool is_partial(const struct instruction_report *before,
                        const struct instruction_report *after)
 {
@@ -124,7 +133,7 @@ static void try_flip(const struct isa_description *description, struct flip *fli
 {
     struct instruction_report changed = { .instruction = flip->instruction };
     unsigned line = flip->test != NULL ? flip->test->at.line : flip->instruction->at.line;
-    int error;
+    int error, property;
 
     flip_do(description, flip);
     error = search_solve(description, flip->instruction, TIMEOUT, &changed.found);
@@ -135,6 +144,12 @@ static void try_flip(const struct isa_description *description, struct flip *fli
     if (error == 0 && memcmp(changed.is, base->is, sizeof(base->is)) != 0) {
         tally->class ++;
         tally->theorem += changes_theorem(base->is, changed.is, others);
+    } else if (error == 0 && (property = changed_property(base, &changed)) < PROPERTY_COUNT) {
+        tally->property++;
+        printf("  %s, line %u: %s %s: other property: %s %s\n", flip->instruction->name, line,
+               flip->traps ? "check" : "test of the mode", flip_names[flip->kind],
+               changed.found.answer[property] == ANSWER_YES ? "now" : "no longer",
+               property_rows[property].name);
     } else if (error == 0 && same_machine(description, flip)) {
         tally->same++;
         printf("  %s, line %u: %s %s: same machine\n", flip->instruction->name, line,
@@ -228,10 +243,10 @@ int main(int argc, char **argv)
             printf("%s: could not be analysed (%d)\n", argv[i], status);
             return 1;
         }
-        printf("%s: %u flips, %u seen by a class (%u by a theorem), %u same machine, %u resting "
-               "elsewhere, %u in other states, %u unnoticed\n",
-               argv[i], tally.flips, tally.class, tally.theorem, tally.same, tally.elsewhere,
-               tally.states, tally.failed);
+        printf("%s: %u flips, %u seen by a class (%u by a theorem), %u other property, %u same "
+               "machine, %u resting elsewhere, %u in other states, %u unnoticed\n",
+               argv[i], tally.flips, tally.class, tally.theorem, tally.property, tally.same,
+               tally.elsewhere, tally.states, tally.failed);
         all.flips += tally.flips;
         all.class += tally.class;
         all.failed += tally.failed;

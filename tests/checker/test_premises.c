@@ -14,11 +14,11 @@
 #define CELLS                                                                                      \
     "isa \"m\"; mode M : 1 { s = 0, u = 1 } analyze s over u; pc P : 1;"                           \
     "relocation l : 2; relocation b : 2; user A : 1; memory E[3] : 1; monitor 1;"
-#define MAP        "map a : 1 -> 3 { if (zext(a, 2) >= b) { fault; } yield zext(a, 3) + zext(l, 3); }"
-#define RELOCATE   "relocate x : 1 when l + zext(x, 2) >= l { l = l + zext(x, 2); }"
-#define TRAP       "trap code : 1 { M = s; }"
-#define LOAD       "insn LOAD(a : 1) { let v = load(a); A = v; }"
-#define ANYTHING   (-1)
+#define MAP      "map a : 1 -> 3 { if (zext(a, 2) >= b) { fault; } yield zext(a, 3) + zext(l, 3); }"
+#define RELOCATE "relocate x : 1 when l + zext(x, 2) >= l { l = l + zext(x, 2); }"
+#define TRAP     "trap code : 1 { M = s; }"
+#define LOAD     "insn LOAD(a : 1) { let v = load(a); A = v; }"
+#define ANYTHING (-1)
 
 static void check(const char *text, int missing)
 {

@@ -56,22 +56,24 @@ static const int register_order[16] = { REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_
                                         REG_RSI, REG_RDI, REG_R8,  REG_R9,  REG_R10, REG_R11,
                                         REG_R12, REG_R13, REG_R14, REG_R15 };
 
-static void harvest(struct output *out, const siginfo_t *information, const ucontext_t *uc)
+static void harvest(struct output *out, const ucontext_t *uc)
 {
     const greg_t *gregs = uc->uc_mcontext.gregs;
-    for (unsigned i = 0; i < 16; i++)
-        out->gpr[i] = (uint64_t)gregs[register_order[i]];
-    out->rip = (uint64_t)gregs[REG_RIP];
-    out->rflags = (uint64_t)gregs[REG_EFL];
-    out->vector = (uint8_t)gregs[REG_TRAPNO];
-    out->error = (uint32_t)gregs[REG_ERR];
-    out->address = (uint64_t)gregs[REG_CR2];
-    out->faulted = out->vector != 1 || information->si_code == TRAP_BRKPT; /* INT1 */
     out->selectors = (struct selectors){
         .cs = (uint16_t)gregs[REG_CSGSFS], .ss = (uint16_t)((uint64_t)gregs[REG_CSGSFS] >> 48),
         .ds = bare_segments.ds, .es = bare_segments.es,
         .fs = bare_segments.fs, .gs = bare_segments.gs,
     };
+    for (unsigned i = 0; i < 16; i++)
+        out->gpr[i] = (uint64_t)gregs[register_order[i]];
+    if (out->selectors.ss & 4)
+        out->gpr[REGISTER_RSP] = (uint32_t)out->gpr[REGISTER_RSP]; /* above lies Linux's espfix */
+    out->rip = (uint64_t)gregs[REG_RIP];
+    out->rflags = (uint64_t)gregs[REG_EFL];
+    out->vector = (uint8_t)gregs[REG_TRAPNO];
+    out->error = (uint32_t)gregs[REG_ERR];
+    out->address = (uint64_t)gregs[REG_CR2];
+    out->faulted = out->vector != 1;
     out->fs_base = bare_segments.fs_base;
     out->gs_base = bare_segments.gs_base;
     memcpy(out->data, child.data, DATA_SIZE);
@@ -149,11 +151,12 @@ void bare_signal(int number, siginfo_t *information, void *context)
 {
     const struct input *in;
     (void)number;
+    (void)information;
     if (child.started) {
         in = &child.batch->input[child.index];
         if (repeats(in, context))
             return;
-        harvest(&child.output[child.index], information, context);
+        harvest(&child.output[child.index], context);
         clean(in);
         if (++child.index >= child.batch->count) {
             child.finished++;

@@ -53,6 +53,7 @@ static bool excluded_row(const struct instruction_row *row)
     /* Linux answers these itself where UMIP makes them fault. */
     case INTERPRET_sgdt: case INTERPRET_sidt: case INTERPRET_sldt: case INTERPRET_str:
     case INTERPRET_smsw:
+    case INTERPRET_int1: /* its #DB is a hypervisor's before it is Linux's */
         return true;
     default:
         return false;
@@ -67,6 +68,12 @@ bool code_excluded(const struct generator *g, const struct instruction *insn)
     switch (insn->row->interpreter) {
     case INTERPRET_int_n: /* Linux's system calls; and int 3 is INT3 */
         if (insn->immediate == 0x80)
+            return true;
+        break;
+    /* A 16-bit stack makes Linux return with garbage above bit 31 of RSP (espfix), which 64-bit code
+     * would see. */
+    case INTERPRET_jmp_far: case INTERPRET_call_far: case INTERPRET_ret_far: case INTERPRET_iret:
+        if (insn->code_size == 16)
             return true;
         break;
     case INTERPRET_rdfsbase: case INTERPRET_rdgsbase: case INTERPRET_wrfsbase:
