@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* origami check: is that instruction set virtualizable? */
 #include "commands.h"
+#include "messages.h"
 #include "report.h"
 
 #include <errno.h>
@@ -8,33 +9,39 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char help[] =
-    "Usage: origami check [OPTION]... FILE\n"
-    "Decide whether the instruction set described in FILE is virtualizable (Popek and\n"
-    "Goldberg 1974), with a proof or a witness for every instruction.\n"
-    "\n"
-    "  -m, --mode=MODE       classic (Theorem 1, default), hybrid (Theorem 3) or\n"
-    "                        recursive (Theorem 2) decides the verdict\n"
-    "  -r, --resources=LIST  which resource cells count: all, none, or names with commas\n"
-    "  -s, --set=NAME=VALUE  set a parameter of the description\n"
-    "  -j, --json            print everything as JSON\n"
-    "  -e, --enumerate       try every state instead of asking the solver (small widths)\n"
-    "  -t, --timeout=SECONDS for one question to the solver (default 20)\n"
-    "  -h, --help            show this help and exit\n"
-    "\n"
-    "FILE may be - for standard input.\n"
-    "\n"
-    "Exit status: 0 virtualizable, 1 not, 2 the theorems do not apply, 3 undecided,\n"
-    "64 wrong usage, 65 error in FILE, 66 FILE can't be read, 70 internal error.\n"
-    "\n"
-    "Examples:\n"
-    "  origami check isa/mc68000.isa\n"
-    "  origami check --mode=hybrid --resources=all isa/mc68000.isa\n"
-    "  origami check --enumerate docs/checker/tiny.isa\n";
+static const char *const help[] = {
+    N_("Usage: origami check [OPTION]... FILE\n"
+       "Decide whether the instruction set described in FILE is virtualizable (Popek and\n"
+       "Goldberg 1974), with a proof or a witness for every instruction.\n"
+       "\n"),
+    N_("  -m, --mode=MODE       classic (Theorem 1, default), hybrid (Theorem 3) or\n"
+       "                        recursive (Theorem 2) decides the verdict\n"
+       "  -r, --resources=LIST  which resource cells count: all, none, or names with commas\n"
+       "  -s, --set=NAME=VALUE  set a parameter of the description\n"),
+    N_("  -j, --json            print everything as JSON\n"
+       "  -H, --html=REPORT     write everything as one HTML file; - is standard output\n"
+       "  -e, --enumerate       try every state instead of asking the solver (small widths)\n"
+       "  -t, --timeout=SECONDS for one question to the solver (default 20)\n"
+       "  -h, --help            show this help and exit\n"
+       "\n"),
+    N_("FILE is a file, the name of a library description (origami list), or - for\n"
+       "standard input.\n"
+       "\n"
+       "Exit status: 0 virtualizable, 1 not, 2 the theorems do not apply, 3 undecided,\n"
+       "64 wrong usage, 65 error in FILE, 66 FILE can't be read, 70 internal error.\n"
+       "\n"),
+    N_("Examples:\n"
+       "  origami check mc68000\n"
+       "  origami check --mode=hybrid --resources=all isa/mc68000.isa\n"
+       "  origami check --html=x86-64.html x86-64\n"
+       "  origami check --set address_bits=1 --enumerate isa/third-generation.isa\n"),
+    NULL,
+};
 
 static const struct option options[] = {
     { "mode", required_argument, NULL, 'm' }, { "resources", required_argument, NULL, 'r' },
     { "set", required_argument, NULL, 's' },  { "json", no_argument, NULL, 'j' },
+    { "html", required_argument, NULL, 'H' },
     { "enumerate", no_argument, NULL, 'e' },  { "timeout", required_argument, NULL, 't' },
     { "help", no_argument, NULL, 'h' },       { NULL, 0, NULL, 0 },
 };
@@ -42,6 +49,7 @@ static const struct option options[] = {
 struct check_options {
     struct description_options description;
     struct analysis_options analysis;
+    const char *html; /* where to, or NULL */
     bool json, help;
 };
 
@@ -57,18 +65,7 @@ static int set_mode(struct check_options *check, const char *text)
             return 0;
         }
     }
-    return command_usage("check", "the mode is classic, hybrid or recursive");
-}
-
-static int set_timeout(struct check_options *check, const char *text)
-{
-    char *end = NULL;
-    unsigned long seconds = strtoul(text, &end, 10);
-
-    if (*text < '0' || *text > '9' || *end != '\0' || seconds == 0 || seconds > 86400)
-        return command_usage("check", "the timeout is a number of seconds, 1 to 86400");
-    check->analysis.timeout = (unsigned)seconds * 1000;
-    return 0;
+    return command_usage("check", _("the mode is classic, hybrid or recursive"));
 }
 
 static int set_option(struct check_options *check, int option)
@@ -84,17 +81,48 @@ static int set_option(struct check_options *check, int option)
     case 'j':
         check->json = true;
         return 0;
+    case 'H':
+        check->html = optarg;
+        return 0;
     case 'e':
         check->analysis.enumerate = true;
         return 0;
     case 't':
-        return set_timeout(check, optarg);
+        return command_set_timeout("check", &check->analysis, optarg);
     case 'h':
         check->help = true;
         return 0;
     default:
         return command_usage("check", NULL);
     }
+}
+
+/* The whole report exists before the file is touched. */
+static int write_html(const char *path, const struct analysis *analysis)
+{
+    bool standard = strcmp(path, "-") == 0, written;
+    char *text = NULL;
+    size_t length = 0;
+    FILE *memory = open_memstream(&text, &length), *file;
+    int error = memory != NULL ? report_html(analysis, memory) : -ENOMEM;
+
+    if (memory != NULL && fclose(memory) != 0)
+        error = -ENOMEM;
+    if (error != 0) {
+        free(text);
+        return command_out_of_memory();
+    }
+    file = standard ? stdout : fopen(path, "wb");
+    written = file != NULL && fwrite(text, 1, length, file) == length;
+    if (file != NULL && !standard)
+        written = fclose(file) == 0 && written;
+    if (!written)
+        fprintf(stderr, _("origami check: %s can't be written: %s\n"), path, strerror(errno));
+    else if (!standard)
+        printf(_("%s: %s (report: %s)\n"), analysis->description->name,
+               _(verdict_names[analysis->verdict]), path);
+    free(text);
+    return written ? 0 : EXIT_INTERNAL;
 }
 
 static int report(const struct check_options *check, const struct analysis *analysis, int error)
@@ -106,24 +134,15 @@ static int report(const struct check_options *check, const struct analysis *anal
         [VERDICT_UNDECIDED] = EXIT_UNDECIDED,
     };
 
-    if (error == -E2BIG) {
-        fprintf(stderr, "origami check: %s\n", analysis->error);
-        return EXIT_BAD_DESCRIPTION;
-    }
-    if (error != 0) {
-        fprintf(stderr, "origami check: internal error: %s\n",
-                analysis->error[0] != '\0' ? analysis->error : "out of memory");
-        return EXIT_INTERNAL;
-    }
-    if (!check->json)
+    if (error != 0)
+        return command_analysis_error("check", analysis, error);
+    if (check->html != NULL)
+        error = write_html(check->html, analysis);
+    else if (check->json)
+        error = report_json(analysis, stdout) != 0 ? command_out_of_memory() : 0;
+    else
         report_text(analysis, stdout);
-    else if (report_json(analysis, stdout) != 0)
-        return EXIT_INTERNAL;
-    if (fflush(stdout) != 0 || ferror(stdout)) {
-        fputs("origami check: the report could not be written\n", stderr);
-        return EXIT_INTERNAL;
-    }
-    return statuses[analysis->verdict];
+    return error != 0 ? error : command_flush("check", statuses[analysis->verdict]);
 }
 
 int command_check(int argc, char **argv)
@@ -133,16 +152,16 @@ int command_check(int argc, char **argv)
     struct analysis analysis;
     int option, status = 0;
 
-    while (status == 0 && (option = getopt_long(argc, argv, "m:r:s:jet:h", options, NULL)) != -1)
+    while (status == 0 && (option = getopt_long(argc, argv, "m:r:s:jH:et:h", options, NULL)) != -1)
         status = set_option(&check, option);
     if (status != 0)
         return status;
-    if (check.help) {
-        fputs(help, stdout);
-        return 0;
-    }
+    if (check.help)
+        return command_help(help);
+    if (check.json && check.html != NULL)
+        return command_usage("check", _("either --json or --html"));
     if (optind + 1 != argc)
-        return command_usage("check", optind == argc ? "which file?" : "one file at a time");
+        return command_usage("check", optind == argc ? _("which file?") : _("one file at a time"));
     status = command_open(argv[optind], &check.description, &description);
     if (status != 0)
         return status;

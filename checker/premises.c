@@ -56,7 +56,7 @@ static Z3_ast in_mode(struct example *example, const struct symbolic_state *stat
                         encode_number(&example->encoder, mode, cell->width));
 }
 
-/* A valid state, before any question is added. */
+/* A valid state in one of the pair's modes, before any question is added. */
 static int begin(struct example *example, const struct isa_description *description)
 {
     /* The encoder wants an instruction; which one doesn't matter, as it is never run. */
@@ -71,6 +71,9 @@ static int begin(struct example *example, const struct isa_description *descript
         &example->encoder, "state",
         description->memory_cell >= 0 ? description->cells[description->memory_cell].count : 0);
     require(example, encode_valid(&example->encoder, &example->state));
+    require(example,
+            encode_or(&example->encoder, in_mode(example, &example->state, description->supervisor),
+                      in_mode(example, &example->state, description->user)));
     return 0;
 }
 

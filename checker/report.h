@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Reports: an analysis as text for people and as JSON for programs.
+ * Reports: an analysis as text or a page for people and as JSON for programs.
  *
  * Pure output; nothing is decided here.
  */
@@ -17,11 +17,15 @@ void report_witness(const struct isa_description *description, const struct witn
 /* 0 or -ENOMEM. */
 int report_json(const struct analysis *analysis, FILE *out);
 
+/* One self-contained page: no script, nothing from the network. 0 or -ENOMEM. */
+int report_html(const struct analysis *analysis, FILE *out);
+
 /* What a "yes" was proved for: widths, memory, parameters, resources. */
 void report_scope(const struct analysis *analysis, FILE *out);
 
 /* "name = value", with the value's name where it has one. For the other reports too. */
 void report_value(const struct isa_cell *cell, uint64_t value, FILE *out);
+/* English; reports for people translate it. */
 const char *answer_name(enum answer answer);
 
 #endif

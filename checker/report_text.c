@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* Reports for people: the verdict first, then why. */
 #include "report.h"
+#include "columns.h"
+#include "messages.h"
 
 #include <string.h>
 
 const char *answer_name(enum answer answer)
 {
     static const char *const names[] = {
-        [ANSWER_NO] = "no", [ANSWER_YES] = "yes", [ANSWER_UNDECIDED] = "undecided"
+        [ANSWER_NO] = N_("no"), [ANSWER_YES] = N_("yes"), [ANSWER_UNDECIDED] = N_("undecided")
     };
     return names[answer];
 }
@@ -24,7 +26,15 @@ void report_value(const struct isa_cell *cell, uint64_t value, FILE *out)
         fprintf(out, "0x%llx", (unsigned long long)value);
 }
 
-static void print_list(const char *title, const struct isa_description *description,
+enum { LABEL_COLUMNS = 13, TITLE_COLUMNS = 12, THEOREM_COLUMNS = 38, CRITICAL_COLUMNS = 9 };
+
+static void print_label(const char *label, FILE *out)
+{
+    fputs("  ", out);
+    columns_pad(label, LABEL_COLUMNS, out);
+}
+
+static void print_list(const char *label, const struct isa_description *description,
                        enum isa_role role, bool counted, FILE *out)
 {
     bool first = true;
@@ -34,44 +44,71 @@ static void print_list(const char *title, const struct isa_description *descript
 
         if (counted ? !cell->counted : cell->role != role)
             continue;
-        fprintf(out, "%s%s", first ? title : ", ", cell->name);
+        if (first)
+            print_label(label, out);
+        fprintf(out, "%s%s", first ? "" : ", ", cell->name);
         if (cell->count > 1)
             fprintf(out, "[%u]", cell->count);
-        fprintf(out, " (%u bit%s)", cell->width, cell->width == 1 ? "" : "s");
+        fprintf(out, ngettext(" (%u bit)", " (%u bits)", cell->width), cell->width);
         first = false;
     }
     if (!first)
         fputc('\n', out);
 }
 
+static void print_map(const struct isa_description *description, FILE *out)
+{
+    print_label(_("addresses:"), out);
+    fprintf(out, ngettext("%u bit; ", "%u bits; ", description->map_address_width),
+            description->map_address_width);
+    fprintf(out,
+            ngettext("the monitor keeps %u memory cell\n", "the monitor keeps %u memory cells\n",
+                     description->monitor_cells),
+            description->monitor_cells);
+}
+
+static void print_assumptions(const struct isa_description *description, FILE *out)
+{
+    for (unsigned i = 0; i < description->parameter_count; i++) {
+        print_label(_("parameter:"), out);
+        fprintf(out, "%s = %llu%s\n", description->parameters[i].name,
+                (unsigned long long)description->parameters[i].value,
+                description->parameters[i].overridden ? _(" (set)") : "");
+    }
+    if (description->invariant_count != 0) {
+        print_label(_("assuming:"), out);
+        fprintf(out,
+                ngettext("%u invariant of the description\n", "%u invariants of the description\n",
+                         description->invariant_count),
+                description->invariant_count);
+    }
+    if (description->scope != NULL) {
+        print_label(_("scope:"), out);
+        fprintf(out, "%s\n", description->scope);
+    }
+}
+
 void report_scope(const struct analysis *analysis, FILE *out)
 {
     const struct isa_description *description = analysis->description;
 
-    fprintf(out, "Decided %s, for all states, operands and choices, with:\n",
-            analysis->options.enumerate ? "by enumeration" : "with Z3");
+    fputs(analysis->options.enumerate
+              ? _("Decided by enumeration, for all states, operands and choices, with:\n")
+              : _("Decided with Z3, for all states, operands and choices, with:\n"),
+          out);
     if (description->pair_declared) {
-        fprintf(out, "  modes:       %s over ",
-                description_mode_name(description, description->supervisor));
-        fprintf(out, "%s\n", description_mode_name(description, description->user));
+        print_label(_("modes:"), out);
+        fprintf(out, _("%s over %s\n"),
+                description_mode_name(description, description->supervisor),
+                description_mode_name(description, description->user));
     }
-    print_list("  memory:      ", description, ROLE_MEMORY, false, out);
+    print_list(_("memory:"), description, ROLE_MEMORY, false, out);
     if (description->has_map)
-        fprintf(out, "  addresses:   %u bits; the monitor keeps %u memory cell%s\n",
-                description->map_address_width, description->monitor_cells,
-                description->monitor_cells == 1 ? "" : "s");
-    print_list("  relocation:  ", description, ROLE_RELOCATION, false, out);
-    print_list("  registers:   ", description, ROLE_USER, false, out);
-    print_list("  resources:   ", description, ROLE_RESOURCE, true, out);
-    for (unsigned i = 0; i < description->parameter_count; i++)
-        fprintf(out, "  parameter:   %s = %llu%s\n", description->parameters[i].name,
-                (unsigned long long)description->parameters[i].value,
-                description->parameters[i].overridden ? " (set)" : "");
-    if (description->invariant_count != 0)
-        fprintf(out, "  assuming:    %u invariant%s of the description\n",
-                description->invariant_count, description->invariant_count == 1 ? "" : "s");
-    if (description->scope != NULL)
-        fprintf(out, "  scope:       %s\n", description->scope);
+        print_map(description, out);
+    print_list(_("relocation:"), description, ROLE_RELOCATION, false, out);
+    print_list(_("registers:"), description, ROLE_USER, false, out);
+    print_list(_("resources:"), description, ROLE_RESOURCE, true, out);
+    print_assumptions(description, out);
 }
 
 static void print_cell(const struct isa_cell *cell, uint32_t element, uint64_t value, FILE *out)
@@ -105,7 +142,7 @@ static void print_state(const struct isa_description *description,
             first = false;
         }
     }
-    fputs("; all else 0\n", out);
+    fputs(_("; all else 0\n"), out);
 }
 
 static void print_input(const struct witness *witness, FILE *out)
@@ -125,23 +162,26 @@ static void print_input(const struct witness *witness, FILE *out)
 static const char *outcome_name(enum outcome_kind kind)
 {
     static const char *const names[] = {
-        [OUTCOME_NORMAL] = "runs", [OUTCOME_TRAP] = "traps", [OUTCOME_FAULT] = "memory-traps"
+        [OUTCOME_NORMAL] = N_("it runs"),
+        [OUTCOME_TRAP] = N_("it traps"),
+        [OUTCOME_FAULT] = N_("it memory-traps"),
     };
-    return names[kind];
+    return _(names[kind]);
 }
 
 static void print_difference(const struct witness *witness, FILE *out)
 {
-    const char *place = witness->windowed ? " (seen through the map)" : "";
+    const char *place = witness->windowed ? _(" (seen through the map)") : "";
 
-    fputs("    difference: ", out);
+    fprintf(out, "    %s", _("difference: "));
     if (witness->cell == NULL) {
-        fprintf(out, "the machine %s, then it %s\n", witness->seen[0] != 0 ? "halts" : "goes on",
-                witness->seen[1] != 0 ? "halts" : "goes on");
+        fprintf(out, _("the machine %s, then it %s\n"),
+                witness->seen[0] != 0 ? _("halts") : _("goes on"),
+                witness->seen[1] != 0 ? _("halts") : _("goes on"));
         return;
     }
     print_cell(witness->cell, witness->element, witness->seen[0], out);
-    fputs(property_rows[witness->property].relation == RELATION_SINGLE ? " becomes " : " against ",
+    fputs(property_rows[witness->property].relation == RELATION_SINGLE ? _(" becomes ") : _(" against "),
           out);
     report_value(witness->cell, witness->seen[1], out);
     fprintf(out, "%s\n", place);
@@ -151,22 +191,23 @@ void report_witness(const struct isa_description *description, const struct witn
                     FILE *out)
 {
     static const char *const titles[][2] = {
-        [RELATION_SINGLE] = { "state:      ", "" },
-        [RELATION_RELOCATED] = { "here:       ", "moved:      " },
-        [RELATION_MODE] = { "supervisor: ", "user:       " },
-        [RELATION_RESOURCES] = { "first:      ", "second:     " },
-        [RELATION_FOLDED] = { "bare:       ", "under f:    " },
+        [RELATION_SINGLE] = { N_("state:"), NULL },
+        [RELATION_RELOCATED] = { N_("here:"), N_("moved:") },
+        [RELATION_MODE] = { N_("supervisor:"), N_("user:") },
+        [RELATION_RESOURCES] = { N_("first:"), N_("second:") },
+        [RELATION_FOLDED] = { N_("bare:"), N_("under f:") },
     };
     enum relation relation = property_rows[witness->property].relation;
     int states = relation == RELATION_SINGLE ? 1 : 2;
 
-    fprintf(out, "  %s is %s:\n", witness->instruction->name,
-            property_rows[witness->property].name);
+    fprintf(out, _("  %s is %s:\n"), witness->instruction->name,
+            _(property_rows[witness->property].name));
     print_input(witness, out);
     for (int i = 0; i < states; i++) {
-        fprintf(out, "    %s", titles[relation][i]);
+        fputs("    ", out);
+        columns_pad(_(titles[relation][i]), TITLE_COLUMNS, out);
         print_state(description, &witness->before[i], out);
-        fprintf(out, "      it %s", outcome_name(witness->outcome[i].kind));
+        fprintf(out, "      %s", outcome_name(witness->outcome[i].kind));
         if (witness->outcome[i].kind == OUTCOME_NORMAL) {
             fputs(": ", out);
             print_state(description, &witness->after[i], out);
@@ -178,42 +219,44 @@ void report_witness(const struct isa_description *description, const struct witn
         print_difference(witness, out);
 }
 
-static void print_instruction(const struct instruction_report *report, int width, FILE *out)
+static void print_instruction(const struct instruction_report *report, unsigned width, FILE *out)
 {
     static const struct {
         enum instruction_class class;
         const char *word;
     } columns[] = {
-        { CLASS_PRIVILEGED, "privileged" }, { CLASS_CONTROL, "control" },
-        { CLASS_LOCATION, "location" },     { CLASS_MODE, "mode" },
-        { CLASS_RESOURCE, "resource" },     { CLASS_USER_SENSITIVE, "user-sensitive" },
-        { CLASS_PARTIAL, "partial" },       { CLASS_INNOCUOUS, "innocuous" },
+        { CLASS_PRIVILEGED, N_("privileged") }, { CLASS_CONTROL, N_("control") },
+        { CLASS_LOCATION, N_("location") },     { CLASS_MODE, N_("mode") },
+        { CLASS_RESOURCE, N_("resource") },     { CLASS_USER_SENSITIVE, N_("user-sensitive") },
+        { CLASS_PARTIAL, N_("partial") },       { CLASS_INNOCUOUS, N_("innocuous") },
     };
     bool unknown = false;
 
-    fprintf(out, "  %-*s  %s", width, report->instruction->name,
-            report->is[CLASS_CRITICAL] == ANSWER_YES ? "CRITICAL " : "         ");
+    fputs("  ", out);
+    columns_pad(report->instruction->name, width + 2, out);
+    columns_pad(report->is[CLASS_CRITICAL] == ANSWER_YES ? _("CRITICAL") : "", CRITICAL_COLUMNS,
+                out);
     for (size_t i = 0; i < sizeof(columns) / sizeof(columns[0]); i++) {
         if (report->is[columns[i].class] == ANSWER_YES)
-            fprintf(out, " %s", columns[i].word);
+            fprintf(out, " %s", _(columns[i].word));
         unknown = unknown || report->is[columns[i].class] == ANSWER_UNDECIDED;
     }
     if (report->is[CLASS_COMMUTES] == ANSWER_NO)
-        fputs(" !commute", out);
-    fputs(unknown ? " undecided\n" : "\n", out);
+        fprintf(out, " %s", _("!commute"));
+    fprintf(out, "%s%s\n", unknown ? " " : "", unknown ? _("undecided") : "");
 }
 
 static void print_table(const struct analysis *analysis, FILE *out)
 {
-    int width = 8;
+    unsigned width = 8;
 
     for (unsigned i = 0; i < analysis->report_count; i++) {
-        int length = (int)strlen(analysis->reports[i].instruction->name);
+        unsigned length = columns_of(analysis->reports[i].instruction->name);
 
         if (length > width)
             width = length;
     }
-    fputs("\nInstructions:\n", out);
+    fputs(_("\nInstructions:\n"), out);
     for (unsigned i = 0; i < analysis->report_count; i++)
         print_instruction(&analysis->reports[i], width, out);
 }
@@ -234,7 +277,7 @@ static void print_stories(const struct analysis *analysis, FILE *out)
             witness = report->found.witness[folded[j]];
         if (witness == NULL)
             continue;
-        fputs(title ? "\n" : "\nWitnesses, each replayed by the evaluator:\n", out);
+        fputs(title ? "\n" : _("\nWitnesses, each replayed by the evaluator:\n"), out);
         title = true;
         report_witness(analysis->description, witness, out);
         if (report->is[CLASS_CRITICAL] == ANSWER_YES &&
@@ -251,7 +294,7 @@ static void print_critical(const struct analysis *analysis, FILE *out)
     for (unsigned i = 0; i < analysis->report_count; i++) {
         if (analysis->reports[i].is[CLASS_CRITICAL] != ANSWER_YES)
             continue;
-        fprintf(out, "%s%s", count == 0 ? "Critical instructions: " : ", ",
+        fprintf(out, "%s%s", count == 0 ? _("Critical instructions: ") : ", ",
                 analysis->reports[i].instruction->name);
         count++;
     }
@@ -263,23 +306,29 @@ void report_text(const struct analysis *analysis, FILE *out)
 {
     const struct isa_description *description = analysis->description;
 
-    fprintf(out, "%s: %s\n", verdict_names[analysis->verdict],
+    fprintf(out, "%s: %s\n", _(verdict_names[analysis->verdict]),
             description->title != NULL ? description->title : description->name);
     for (int i = 0; i < PREMISE_COUNT; i++)
         if (!analysis->premise[i])
-            fprintf(out, "  premise missing: %s\n", premise_names[i]);
+            fprintf(out, _("  premise missing: %s\n"), _(premise_names[i]));
     if (analysis->reports == NULL) {
-        fputs("The theorems speak about machines with two modes, relocation, traps and table "
-              "look-up.\n",
+        fputs(_("The theorems speak about machines with two modes, relocation, traps and table "
+                "look-up.\n"),
               out);
         return;
     }
-    for (int i = 0; i < THEOREM_COUNT; i++)
-        fprintf(out, "  %-38s %s\n", theorem_names[i], answer_name(analysis->theorem[i]));
+    for (int i = 0; i < THEOREM_COUNT; i++) {
+        fputs("  ", out);
+        columns_pad(_(theorem_names[i]), THEOREM_COLUMNS + 1, out);
+        fprintf(out, "%s\n", _(answer_name(analysis->theorem[i])));
+    }
     print_critical(analysis, out);
     fputc('\n', out);
     report_scope(analysis, out);
     print_table(analysis, out);
     print_stories(analysis, out);
-    fprintf(out, "\n%u instructions in %.2f s\n", analysis->report_count, analysis->seconds);
+    fprintf(out,
+            ngettext("\n%u instruction in %.2f s\n", "\n%u instructions in %.2f s\n",
+                     analysis->report_count),
+            analysis->report_count, analysis->seconds);
 }

@@ -10,6 +10,8 @@
  */
 #include "tower.h"
 
+#include <string.h>
+
 /* Attempts to change resources; the mode is simulated, not handed out. */
 static bool is_resource(const struct isa_cell *cell)
 {
@@ -42,6 +44,12 @@ void allocator_operate(struct tower *tower, unsigned level, uint32_t place, uint
     tower_write(tower, level, place, value);
 }
 
+/* What the machine below must be given, cell by cell; all else is shared or the guest's. */
+static bool is_given(const struct isa_cell *cell)
+{
+    return cell->role == ROLE_MODE || cell->role == ROLE_RELOCATION || cell->counted;
+}
+
 /* f of everything but memory, into tower->image; false where f has no value. */
 static bool make_image(struct tower *tower, unsigned level)
 {
@@ -55,6 +63,13 @@ static bool make_image(struct tower *tower, unsigned level)
         evaluate_relocate(description, image, tower->monitor_cells) != 0)
         return false;
     machine_state_set_mode(image, description, description->user);
+    for (unsigned i = 0; i < description->cell_count; i++) {
+        const struct isa_cell *cell = &description->cells[i];
+
+        if (cell->counted)
+            memcpy(image->values + cell->offset, tower->levels[level - 1].own + cell->offset,
+                   cell->count * sizeof(uint64_t));
+    }
     image->memory_size = tower->levels[level - 1].memory_size;
     return evaluate_valid(description, image);
 }
@@ -73,9 +88,7 @@ void allocator_resume(struct tower *tower, unsigned level)
     for (unsigned i = 0; i < description->cell_count; i++) {
         const struct isa_cell *cell = &description->cells[i];
 
-        if (cell->role != ROLE_MODE && cell->role != ROLE_RELOCATION)
-            continue;
-        for (uint32_t j = 0; j < cell->count; j++) {
+        for (uint32_t j = 0; is_given(cell) && j < cell->count; j++) {
             uint32_t place = cell->offset + j;
 
             if (tower_read(tower, level - 1, place) != tower->image.values[place])

@@ -30,7 +30,7 @@ static void restore_shared(struct tower *tower, unsigned level)
     const struct machine_state *saved = &tower->levels[level - 1].before;
 
     for (uint32_t place = 0; place < tower->memory_offset; place++)
-        if (tower->kept[place].pieces == 0)
+        if (tower->kept[place].width == 0)
             tower_write(tower, level - 1, place, saved->values[place]);
 }
 
@@ -62,12 +62,31 @@ static bool is_hidden_fault(const struct tower *tower, const struct step_record 
            record->outcome.kind == OUTCOME_FAULT;
 }
 
+/* What a trap says may depend on the mode that it comes from (RISC-V's ECALL): the code is the one
+ * that the guest's machine would give. */
+static void reflect(struct tower *tower, unsigned level, const struct step_record *record)
+{
+    struct tower_level *at = &tower->levels[level];
+    struct step_record own = *record;
+
+    at->counters.reflected++;
+    if (record->instruction != NULL) {
+        struct outcome outcome;
+
+        tower_view(tower, level, &at->after);
+        outcome = evaluate_instruction(tower->description, record->instruction, &record->input,
+                                       &at->after);
+        if (outcome.kind == record->outcome.kind)
+            own.outcome.code = outcome.code;
+    }
+    dispatcher_trap(tower, level, &own);
+}
+
 static void dispatch(struct tower *tower, unsigned level, const struct step_record *record)
 {
-    struct monitor_counters *counters = &tower->levels[level].counters;
     const struct step_record *interpreted;
 
-    counters->traps++;
+    tower->levels[level].counters.traps++;
     restore_shared(tower, level);
     interpreted = find_interpreter(tower, level, record);
     if (interpreted != NULL) {
@@ -77,8 +96,7 @@ static void dispatch(struct tower *tower, unsigned level, const struct step_reco
 
         interpreter_step(tower, level, &own);
     } else {
-        counters->reflected++;
-        dispatcher_trap(tower, level, record);
+        reflect(tower, level, record);
     }
     allocator_resume(tower, level);
 }

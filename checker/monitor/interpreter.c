@@ -44,7 +44,7 @@ void interpreter_step(struct tower *tower, unsigned level, struct step_record *r
 
     at->counters.interpreted++;
     tower_view(tower, level, &at->before);
-    if (evaluate_decode(tower->description, &at->before, record) != 0) {
+    if (!patch_fetch(tower, level, &at->before, record)) {
         if (level == tower->depth)
             at->counters.reflected++;
         dispatcher_trap(tower, level, record);

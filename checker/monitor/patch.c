@@ -22,48 +22,52 @@ int patch_init(struct tower *tower)
 }
 
 /* Where word `index` of the instruction at the program counter lies; false: a memory trap. */
-static bool locate(const struct tower *tower, unsigned index, uint64_t *physical)
+static bool locate(const struct tower *tower, const struct machine_state *state, unsigned index,
+                   uint64_t *physical)
 {
     const struct isa_description *description = tower->description;
     const struct isa_cell *pc = &description->cells[description->pc_cell];
-    uint64_t address = tower->hardware.values[pc->offset] + index;
+    uint64_t address = state->values[pc->offset] + index;
 
     address &= pc->width >= 64 ? UINT64_MAX : ((uint64_t)1 << pc->width) - 1;
     if (description->map_address_width < 64 && address >> description->map_address_width != 0)
         return false;
-    return evaluate_map(description, &tower->hardware, address,
-                        machine_state_mode(&tower->hardware, description), physical) == 0;
+    return evaluate_map(description, state, address, machine_state_mode(state, description),
+                        physical) == 0;
 }
 
 /* Does the program still have what the entry was made from? */
-static bool unchanged(const struct tower *tower, const struct patch_entry *entry)
+static bool unchanged(const struct tower *tower, const struct machine_state *state,
+                      const struct patch_entry *entry)
 {
     for (unsigned i = 0; i < entry->record.word_count; i++) {
         uint64_t physical = 0;
 
-        if (!locate(tower, i, &physical) ||
-            tower->hardware.values[tower->memory_offset + physical] != entry->record.words[i])
+        if (!locate(tower, state, i, &physical) ||
+            state->values[tower->memory_offset + physical] != entry->record.words[i])
             return false;
     }
     return true;
 }
 
-struct patch_entry *patch_fetch(struct tower *tower)
+/* The entry for the program counter, made or renewed as needed; NULL: there is no instruction. */
+static struct patch_entry *find_entry(struct tower *tower, unsigned level,
+                                      const struct machine_state *state)
 {
     struct patch_entry *entry;
     uint64_t physical = 0;
 
-    if (!locate(tower, 0, &physical))
+    if (!locate(tower, state, 0, &physical))
         return NULL;
-    entry = &tower->patches[physical];
-    if (entry->valid && unchanged(tower, entry)) {
+    entry = &tower->patches[physical + level * tower->monitor_cells];
+    if (entry->valid && unchanged(tower, state, entry)) {
         tower->patch.hits++;
         return entry;
     }
     if (entry->valid)
         tower->patch.invalidated++;
     entry->valid = false;
-    if (evaluate_decode(tower->description, &tower->hardware, &entry->record) != 0)
+    if (evaluate_decode(tower->description, state, &entry->record) != 0)
         return NULL;
     entry->valid = true;
     entry->replaced = tower->plan->rows[tower_index(tower, entry->record.instruction)].replaced;
@@ -74,7 +78,7 @@ struct patch_entry *patch_fetch(struct tower *tower)
 }
 
 /* A word that no instruction has. Opcodes stand at the top, so that is where to look. */
-static void find_trap_word(struct tower *tower, uint32_t place)
+static void find_trap_word(struct tower *tower, const struct machine_state *state, uint32_t place)
 {
     const struct isa_description *description = tower->description;
     unsigned width = description->cells[description->memory_cell].width;
@@ -82,7 +86,7 @@ static void find_trap_word(struct tower *tower, uint32_t place)
     struct step_record record;
 
     tower->trap_word_known = true;
-    machine_state_copy(&tower->scratch, &tower->hardware, description);
+    machine_state_copy(&tower->scratch, state, description);
     for (uint64_t top = (uint64_t)1 << bits; top-- > 0;) {
         tower->trap_word = top << (width - bits);
         tower->scratch.values[place] = tower->trap_word;
@@ -94,14 +98,34 @@ static void find_trap_word(struct tower *tower, uint32_t place)
     tower->trap_word = 0;
 }
 
-void patch_execute_trap(struct tower *tower, const struct patch_entry *entry,
-                        struct step_record *record)
+static void execute_trap_word(struct tower *tower, struct step_record *record)
 {
-    if (!tower->trap_word_known)
-        find_trap_word(tower, tower->memory_offset + (uint32_t)(entry - tower->patches));
     memset(record, 0, sizeof(*record));
     record->words[0] = tower->trap_word;
     record->word_count = 1;
     record->outcome.kind = OUTCOME_TRAP;
     record->outcome.code = tower->description->illegal_code;
+}
+
+bool patch_fetch(struct tower *tower, unsigned level, const struct machine_state *state,
+                 struct step_record *record)
+{
+    struct patch_entry *entry = NULL;
+    uint64_t physical = 0;
+
+    /* The innermost machine is fetched from as it is: its monitor reads the program itself. */
+    if (tower->patches != NULL && level < tower->depth)
+        entry = find_entry(tower, level, state);
+    if (entry == NULL)
+        return evaluate_decode(tower->description, state, record) == 0;
+    tower_choose(tower, &entry->record);
+    if (!entry->replaced) {
+        *record = entry->record;
+        return true;
+    }
+    if (!tower->trap_word_known && locate(tower, state, 0, &physical))
+        find_trap_word(tower, state, tower->memory_offset + (uint32_t)physical);
+    tower->patch_trap = entry;
+    execute_trap_word(tower, record);
+    return false;
 }

@@ -11,12 +11,6 @@ static unsigned word_width(const struct isa_description *description)
     return description->cells[description->memory_cell].width;
 }
 
-/* How many cells of memory hold a value of this width. */
-static uint32_t pieces(const struct isa_description *description, unsigned width)
-{
-    return (width + word_width(description) - 1) / word_width(description);
-}
-
 /* What a monitor simulates instead of sharing it. */
 static bool is_kept(const struct isa_cell *cell)
 {
@@ -26,14 +20,15 @@ static bool is_kept(const struct isa_cell *cell)
 uint32_t tower_monitor_cells(const struct isa_description *description)
 {
     uint32_t trap_cells = description->monitor_cells;
-    uint32_t total = trap_cells + 1;
+    uint32_t total = 1; /* bits; whether it halted */
 
     for (unsigned i = 0; i < description->cell_count; i++) {
         const struct isa_cell *cell = &description->cells[i];
 
         if (is_kept(cell))
-            total += cell->count * pieces(description, cell->width);
+            total += cell->count * cell->width;
     }
+    total = trap_cells + (total + word_width(description) - 1) / word_width(description);
     /* Whole multiples: a description may only know shifts by pages. */
     if (trap_cells > 1)
         total = (total + trap_cells - 1) / trap_cells * trap_cells;
@@ -43,7 +38,7 @@ uint32_t tower_monitor_cells(const struct isa_description *description)
 static int lay_out(struct tower *tower)
 {
     const struct isa_description *description = tower->description;
-    uint32_t next = description->monitor_cells;
+    uint32_t next = 0;
 
     tower->monitor_cells = tower_monitor_cells(description);
     tower->memory_offset = description->cells[description->memory_cell].offset;
@@ -54,12 +49,13 @@ static int lay_out(struct tower *tower)
         const struct isa_cell *cell = &description->cells[i];
 
         for (uint32_t j = 0; is_kept(cell) && j < cell->count; j++) {
-            tower->kept[cell->offset + j].first = next;
-            tower->kept[cell->offset + j].pieces = pieces(description, cell->width);
-            next += pieces(description, cell->width);
+            tower->kept[cell->offset + j].bit = next;
+            tower->kept[cell->offset + j].width = cell->width;
+            next += cell->width;
         }
     }
-    tower->halted_cell = next;
+    tower->kept_halted.bit = next;
+    tower->kept_halted.width = 1;
     return 0;
 }
 
@@ -95,7 +91,8 @@ static int allocate(struct tower *tower)
 
         level->counters.by_instruction =
             calloc(description->instruction_count + 1, sizeof(uint64_t));
-        if (level->counters.by_instruction == NULL ||
+        level->own = calloc(description->value_count + 1, sizeof(uint64_t));
+        if (level->own == NULL || level->counters.by_instruction == NULL ||
             machine_state_init(&level->before, description) != 0 ||
             machine_state_init(&level->after, description) != 0)
             error = -ENOMEM;
@@ -130,6 +127,7 @@ void tower_release(struct tower *tower)
 {
     for (unsigned n = 0; n <= tower->depth && n <= TOWER_MAX_DEPTH; n++) {
         free(tower->levels[n].counters.by_instruction);
+        free(tower->levels[n].own);
         machine_state_release(&tower->levels[n].before);
         machine_state_release(&tower->levels[n].after);
     }
@@ -142,25 +140,63 @@ void tower_release(struct tower *tower)
     memset(tower, 0, sizeof(*tower));
 }
 
+/* A run of bits within one cell of machine `below`: as much of a kept number as lies in it. */
+struct fragment {
+    uint32_t place;
+    unsigned shift, width;
+    uint64_t mask;
+};
+
+static struct fragment fragment_at(const struct tower *tower, const struct kept_place *kept,
+                                   unsigned done)
+{
+    unsigned per_cell = word_width(tower->description);
+    uint32_t bit = kept->bit + done;
+    struct fragment fragment = { .shift = bit % per_cell };
+
+    fragment.place = tower->memory_offset + tower->description->monitor_cells + bit / per_cell;
+    fragment.width = per_cell - fragment.shift;
+    if (fragment.width > kept->width - done)
+        fragment.width = kept->width - done;
+    fragment.mask = fragment.width >= 64 ? UINT64_MAX : ((uint64_t)1 << fragment.width) - 1;
+    return fragment;
+}
+
+static uint64_t read_kept(const struct tower *tower, unsigned below, const struct kept_place *kept)
+{
+    uint64_t value = 0;
+
+    for (unsigned done = 0; done < kept->width;) {
+        struct fragment fragment = fragment_at(tower, kept, done);
+        uint64_t cell = tower_read(tower, below, fragment.place);
+
+        value |= (cell >> fragment.shift & fragment.mask) << done;
+        done += fragment.width;
+    }
+    return value;
+}
+
+static void write_kept(struct tower *tower, unsigned below, const struct kept_place *kept,
+                       uint64_t value)
+{
+    for (unsigned done = 0; done < kept->width;) {
+        struct fragment fragment = fragment_at(tower, kept, done);
+        uint64_t cell = tower_read(tower, below, fragment.place);
+
+        cell &= ~(fragment.mask << fragment.shift);
+        cell |= (value >> done & fragment.mask) << fragment.shift;
+        tower_write(tower, below, fragment.place, cell);
+        done += fragment.width;
+    }
+}
+
 uint64_t tower_read(const struct tower *tower, unsigned level, uint32_t place)
 {
     for (; level > 0; level--) {
-        const struct kept_place *kept = &tower->kept[place];
-        unsigned per_cell = word_width(tower->description);
-        uint64_t value = 0;
-
-        if (place >= tower->memory_offset) {
+        if (place >= tower->memory_offset)
             place += tower->monitor_cells;
-            continue;
-        }
-        if (kept->pieces == 0)
-            continue;
-        for (uint32_t i = kept->pieces; i-- > 0;) {
-            uint64_t piece = tower_read(tower, level - 1, tower->memory_offset + kept->first + i);
-
-            value = per_cell >= 64 ? piece : value << per_cell | piece;
-        }
-        return value;
+        else if (tower->kept[place].width != 0)
+            return read_kept(tower, level - 1, &tower->kept[place]);
     }
     return tower->hardware.values[place];
 }
@@ -168,21 +204,12 @@ uint64_t tower_read(const struct tower *tower, unsigned level, uint32_t place)
 void tower_write(struct tower *tower, unsigned level, uint32_t place, uint64_t value)
 {
     for (; level > 0; level--) {
-        const struct kept_place *kept = &tower->kept[place];
-        unsigned per_cell = word_width(tower->description);
-        uint64_t mask = per_cell >= 64 ? UINT64_MAX : ((uint64_t)1 << per_cell) - 1;
-
         if (place >= tower->memory_offset) {
             place += tower->monitor_cells;
-            continue;
+        } else if (tower->kept[place].width != 0) {
+            write_kept(tower, level - 1, &tower->kept[place], value);
+            return;
         }
-        if (kept->pieces == 0)
-            continue;
-        for (uint32_t i = 0; i < kept->pieces; i++) {
-            tower_write(tower, level - 1, tower->memory_offset + kept->first + i, value & mask);
-            value = per_cell >= 64 ? 0 : value >> per_cell;
-        }
-        return;
     }
     tower->hardware.values[place] = value;
 }
@@ -190,7 +217,7 @@ void tower_write(struct tower *tower, unsigned level, uint32_t place, uint64_t v
 bool tower_halted(const struct tower *tower, unsigned level)
 {
     for (; level > 0; level--)
-        if (tower_read(tower, level - 1, tower->memory_offset + tower->halted_cell) != 0)
+        if (read_kept(tower, level - 1, &tower->kept_halted) != 0)
             return true;
     return tower->hardware.halted;
 }
@@ -200,7 +227,7 @@ void tower_set_halted(struct tower *tower, unsigned level)
     if (level == 0)
         tower->hardware.halted = true;
     else
-        tower_write(tower, level - 1, tower->memory_offset + tower->halted_cell, 1);
+        write_kept(tower, level - 1, &tower->kept_halted, 1);
 }
 
 void tower_view(const struct tower *tower, unsigned level, struct machine_state *state)
@@ -247,7 +274,7 @@ void tower_choose(const struct tower *tower, struct step_record *record)
     }
 }
 
-static void reset(struct tower *tower, uint64_t seed)
+static void reset(struct tower *tower)
 {
     const struct isa_description *description = tower->description;
     size_t by_instruction = description->instruction_count * sizeof(uint64_t);
@@ -271,20 +298,50 @@ static void reset(struct tower *tower, uint64_t seed)
     if (tower->patches != NULL)
         for (uint32_t i = 0; i < tower->levels[0].memory_size; i++)
             tower->patches[i].valid = false;
-    for (unsigned i = 0; tower->depth > 0 && i < description->cell_count; i++) {
+}
+
+/* Gives counted resources other values, all at once or one at a time, keeping what is valid. */
+static void vary_resources(const struct tower *tower, struct machine_state *state, uint64_t seed,
+                           bool one_by_one)
+{
+    const struct isa_description *description = tower->description;
+
+    for (unsigned i = 0; i < description->cell_count; i++) {
         const struct isa_cell *cell = &description->cells[i];
         uint64_t mask = cell->width >= 64 ? UINT64_MAX : ((uint64_t)1 << cell->width) - 1;
 
-        for (uint32_t j = 0; cell->counted && j < cell->count; j++)
-            tower->hardware.values[cell->offset + j] = tower_choice(~seed, i, j) & mask;
+        for (uint32_t j = 0; cell->counted && j < cell->count; j++) {
+            uint64_t *value = &state->values[cell->offset + j], old = *value;
+
+            *value = tower_choice(seed, i, j) & mask;
+            if (one_by_one && !evaluate_valid(description, state))
+                *value = old;
+        }
     }
+}
+
+/* What the host keeps to itself while its guest runs: anything that the invariants allow. */
+static void choose_own(struct tower *tower, unsigned level, uint64_t seed,
+                       const struct machine_state *guest)
+{
+    enum { TRIES = 1000 };
+    const struct isa_description *description = tower->description;
+    struct machine_state *state = &tower->scratch;
+    uint64_t own = ~seed + level * 0x9e3779b9u;
+
+    machine_state_copy(state, guest, description);
+    machine_state_set_mode(state, description, description->user);
+    for (unsigned try = 0; try < TRIES && !evaluate_valid(description, state); try++)
+        vary_resources(tower, state, own + try, false);
+    vary_resources(tower, state, own, evaluate_valid(description, state));
+    memcpy(tower->levels[level].own, state->values, tower->memory_offset * sizeof(uint64_t));
 }
 
 void tower_load(struct tower *tower, const struct machine_state *guest, uint64_t seed)
 {
     uint32_t end = tower->memory_offset + tower->levels[tower->depth].memory_size;
 
-    reset(tower, seed);
+    reset(tower);
     for (uint32_t place = 0; place < end; place++)
         tower_write(tower, tower->depth, place, guest->values[place]);
     if (guest->halted)
@@ -294,6 +351,8 @@ void tower_load(struct tower *tower, const struct machine_state *guest, uint64_t
         tower_write(tower, n,
                     tower->description->cells[tower->description->mode_cell].offset,
                     tower->description->supervisor);
+    for (unsigned n = 0; n < tower->depth; n++)
+        choose_own(tower, n, seed, guest);
     for (unsigned n = tower->depth; n > 0; n--)
         allocator_resume(tower, n);
     for (unsigned n = 1; n <= tower->depth; n++) {

@@ -59,13 +59,14 @@ struct tower_level {
     struct monitor_counters counters;
     struct machine_state before, after; /* scratch: machine n as a whole, when D needs it */
     uint32_t memory_size;               /* of machine n */
-    bool interpreting;                  /* monitor n may not let its guest run on machine n - 1 */
+    bool interpreting; /* monitor n may not let its guest run on machine n - 1 */
+    uint64_t *own;     /* machine n's counted resources while its monitor's guest runs, by place */
 };
 
-/* Where a monitor keeps a number of its guest's machine: in its own cells, low bits first. */
+/* Where a monitor keeps a number of its guest's machine: bits of its own cells, packed. */
 struct kept_place {
-    uint32_t first;
-    uint32_t pieces; /* 0: not kept, but shared with the machine below */
+    uint32_t bit;   /* counted from the lowest of its first cell above the trap cells */
+    unsigned width; /* 0: not kept, but shared with the machine below */
 };
 
 enum tower_trouble {
@@ -81,7 +82,7 @@ struct tower {
     uint32_t monitor_cells; /* k of one monitor */
     uint32_t memory_offset; /* of memory in a state's values */
     struct kept_place *kept; /* per place of a state below memory_offset */
-    uint32_t halted_cell;   /* of the monitor */
+    struct kept_place kept_halted;
     struct tower_level levels[TOWER_MAX_DEPTH + 1];
     struct machine_state hardware, scratch, image;
     uint64_t direct;             /* instructions that ran on the hardware, no monitor involved */
@@ -107,8 +108,9 @@ int tower_init(struct tower *tower, const struct isa_description *description,
                const struct monitor_plan *plan, unsigned depth);
 void tower_release(struct tower *tower);
 
-/* Makes machine `depth` this state, which has its memory size. The hardware's own counted resources
- * become arbitrary (from the seed): the guest must not be able to tell. Counters start at 0. */
+/* Makes machine `depth` this state, which has its memory size. The counted resources that the other
+ * machines have while their guests run become arbitrary, from the seed, within the description's
+ * invariants: the guest must not be able to tell. Counters start at 0. */
 void tower_load(struct tower *tower, const struct machine_state *guest, uint64_t seed);
 
 /* One step of the guest: an instruction or a trap, wherever it is run. Choices come from
@@ -148,12 +150,10 @@ void interpreter_step(struct tower *tower, unsigned level, struct step_record *r
 /* hardware.c. One instruction of the guest on the real machine. */
 void hardware_step(struct tower *tower, struct step_record *record);
 
-/* patch.c. The entry for the program counter, made or renewed as needed; NULL: nothing can be
- * fetched or decoded there, which the hardware will find out by itself. */
+/* patch.c. What machine `level`, being in this state, finds at its program counter: its memory, or
+ * the executed copy of the monitor on it. False: *record->outcome is to be delivered. */
 int patch_init(struct tower *tower);
-struct patch_entry *patch_fetch(struct tower *tower);
-/* What the hardware makes of the trap code. */
-void patch_execute_trap(struct tower *tower, const struct patch_entry *entry,
-                        struct step_record *record);
+bool patch_fetch(struct tower *tower, unsigned level, const struct machine_state *state,
+                 struct step_record *record);
 
 #endif

@@ -101,8 +101,12 @@ int segment_linear(struct vcpu *vcpu, unsigned segment, uint64_t offset, unsigne
         ACCESS_FETCH | ACCESS_SYSTEM | ACCESS_SUPERVISOR | ACCESS_NO_ALIGN_CHECK;
     uint64_t address = offset;
     if (vcpu->long_code) {
-        if (segment == SEGMENT_FS || segment == SEGMENT_GS)
+        if (segment == SEGMENT_FS || segment == SEGMENT_GS) {
+            /* AMD's processors look at the offset too. */
+            if (!address_canonical(offset) && !vcpu->vm->model.vendor_intel)
+                return segment_fault(vcpu, segment);
             address += vcpu->r.segment[segment].base;
+        }
         if (!address_canonical(address) || !address_canonical(address + size - 1))
             return segment_fault(vcpu, segment);
     } else {

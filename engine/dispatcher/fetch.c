@@ -112,10 +112,13 @@ static int fetch_rest(struct vcpu *vcpu, uint64_t linear, uint8_t *bytes, unsign
 {
     uint64_t rest = linear + available;
     unsigned length = INSTRUCTION_MAX_LENGTH - available;
-    if (!vcpu->long_code)
+    if (!vcpu->long_code) {
+        if (vcpu->r.rip + available > vcpu->r.segment[SEGMENT_CS].limit)
+            return fault_gp(vcpu);
         rest = (uint32_t)rest;
-    else if (!address_canonical(rest))
+    } else if (!address_canonical(rest)) {
         return fault_gp(vcpu);
+    }
     return linear_read(vcpu, rest, bytes + available, length, ACCESS_FETCH);
 }
 

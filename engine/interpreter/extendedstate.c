@@ -135,6 +135,13 @@ void extended_pointers_load(struct vcpu *vcpu, const struct extended_image *imag
     r->fds = wide ? 0 : image_get16(image, IMAGE_FDS);
 }
 
+bool extended_x87_pending(struct vcpu *vcpu)
+{
+    struct extended_image image;
+    extended_image_get(vcpu, &image, XCR0_X87);
+    return image_get16(&image, IMAGE_FSW) & FSW_SUMMARY;
+}
+
 /* ---- Registers inside an image ---- */
 
 uint64_t extended_vector_mask(const struct vcpu *vcpu)

@@ -94,6 +94,9 @@ uint64_t extended_image_in_use(const struct vcpu *vcpu, const struct extended_im
 void extended_pointers_store(const struct vcpu *vcpu, struct extended_image *image, bool wide);
 void extended_pointers_load(struct vcpu *vcpu, const struct extended_image *image, bool wide);
 
+/* Is an unmasked x87 exception waiting to be reported (FSW.ES)? */
+bool extended_x87_pending(struct vcpu *vcpu);
+
 /* Components that hold vector registers and masks, as far as the guest's XCR0 enables them. */
 uint64_t extended_vector_mask(const struct vcpu *vcpu);
 /* Vector register 0-31, `size` 16, 32 or 64 bytes. Setting clears the register above `size`. */

@@ -9,7 +9,7 @@
 struct far_target {
     uint16_t selector;
     uint64_t offset;
-    uint8_t size; /* operand size: 2, 4, 8 */
+    uint8_t size; /* of a pushed item: 2, 4, 8 */
     bool call;
 };
 
@@ -21,8 +21,6 @@ static int far_target_get(struct vcpu *vcpu, const struct instruction *insn, boo
     if (insn->has_modrm) {
         if (insn->mod == 3)
             return fault_ud(vcpu);
-        if (insn->operand_size == 8 && !vcpu->vm->model.vendor_intel)
-            target->size = 4;
         return operand_far_pointer(vcpu, insn, &target->selector, &target->offset);
     }
     target->selector = insn->immediate2;
@@ -397,12 +395,17 @@ int interpret_ret_far(struct vcpu *vcpu, const struct instruction *insn)
     uint16_t selector;
     int result;
 
-    result = stack_read(vcpu, 0, size, &offset);
+    /* CS comes first, then RIP, then SS if another level seems to be meant. */
+    result = stack_read(vcpu, size, size, &value);
     if (!result)
-        result = stack_read(vcpu, size, size, &value);
+        result = stack_read(vcpu, 0, size, &offset);
     if (result)
         return result;
     selector = (uint16_t)value;
+    if (!vcpu_paragraphs(vcpu) && (selector & 3u) != vcpu->r.cpl)
+        result = stack_read(vcpu, 3 * size + (insn->immediate & 0xffff), size, &value);
+    if (result)
+        return result;
     if (vcpu_paragraphs(vcpu))
         return ret_far_paragraph(vcpu, insn, offset, selector);
     result = code_check_return(vcpu, selector, &code);

@@ -12,16 +12,20 @@ struct iret_frame {
     uint64_t flags;
 };
 
+/* RFLAGS comes first, then CS, then SS if there is or seems to be one, then RIP. */
 static int iret_read(struct vcpu *vcpu, unsigned size, struct iret_frame *frame)
 {
-    uint64_t selector = 0;
-    int result = stack_read(vcpu, 0, size, &frame->rip);
+    uint64_t selector = 0, ignored;
+    int result = stack_read(vcpu, 2 * size, size, &frame->flags);
 
     if (!result)
         result = stack_read(vcpu, size, size, &selector);
-    if (!result)
-        result = stack_read(vcpu, 2 * size, size, &frame->flags);
     frame->selector = (uint16_t)selector;
+    if (!result && !vcpu_paragraphs(vcpu) &&
+        (vcpu->long_code || (selector & 3u) != vcpu->r.cpl))
+        result = stack_read(vcpu, 4 * size, size, &ignored);
+    if (!result)
+        result = stack_read(vcpu, 0, size, &frame->rip);
     return result;
 }
 

@@ -154,20 +154,18 @@ int operand_far_pointer(struct vcpu *vcpu, const struct instruction *insn, uint1
     /* m16:64 is Intel's; AMD ignores REX.W here (APM Vol. 3, JMP Far). */
     unsigned size =
         insn->operand_size == 8 && !vcpu->vm->model.vendor_intel ? 4 : insn->operand_size;
-    uint8_t bytes[10] = { 0 };
-    uint64_t linear;
+    uint64_t at = operand_offset(vcpu, insn), linear;
     int result;
 
-    result = operand_linear(vcpu, insn, size + 2, ACCESS_READ | ACCESS_NO_ALIGN_CHECK, &linear);
-    if (result)
-        return result;
-    result = explicit_read(vcpu, linear, bytes, size + 2);
-    if (result)
-        return result;
+    /* Two accesses: the offset, then the selector. */
     *offset = 0;
-    memcpy(offset, bytes, size);
-    memcpy(selector, bytes + size, 2);
-    return 0;
+    result = segment_linear(vcpu, insn->segment, at, size, ACCESS_READ, &linear);
+    if (!result)
+        result = explicit_read(vcpu, linear, offset, size);
+    at = (at + size) & bits_mask(insn->address_size);
+    if (!result)
+        result = segment_linear(vcpu, insn->segment, at, 2, ACCESS_READ, &linear);
+    return result ? result : explicit_read(vcpu, linear, selector, 2);
 }
 
 /* ---- Stack ---- */

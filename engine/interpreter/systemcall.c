@@ -130,9 +130,11 @@ int interpret_sysexit(struct vcpu *vcpu, const struct instruction *insn)
     uint64_t target = r->gpr[REGISTER_RDX], stack = r->gpr[REGISTER_RCX];
     bool wide = vcpu->long_code && insn->operand_size == 8;
 
+    if (!vcpu_protected(vcpu) || r->cpl != 0)
+        return fault_gp(vcpu);
     if (vcpu->long_mode && !vcpu->vm->model.vendor_intel)
         return fault_ud(vcpu);
-    if (!vcpu_protected(vcpu) || selector == 0 || r->cpl != 0)
+    if (selector == 0)
         return fault_gp(vcpu);
     if (wide && (!address_canonical(target) || !address_canonical(stack)))
         return fault_gp(vcpu);

@@ -277,6 +277,8 @@ static int load(struct vcpu *vcpu, const struct instruction *insn, bool register
     uint64_t linear;
 
     int result = gate_x87(vcpu);
+    if (result == 0 && extended_x87_pending(vcpu))
+        return fault_raise(vcpu, EXCEPTION_MF);
     if (result == 0)
         result = environment_area(vcpu, insn, total, ACCESS_READ, &linear);
     if (result == 0)

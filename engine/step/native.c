@@ -8,6 +8,7 @@
  * buffer instead, which keeps the address modulo 64.
  */
 #include "stub.h"
+#include "../interpreter/extendedstate.h"
 #include "../interpreter/interpreter.h"
 #include "../interpreter/masked.h"
 #include "../interpreter/transfer.h"
@@ -239,6 +240,12 @@ static void x87_note_operation(struct vcpu *vcpu, const struct instruction *insn
     }
 }
 
+static bool waits_for_x87(const struct instruction *insn)
+{
+    return insn->row->state == STATE_X87 || insn->row->state == STATE_MMX ||
+           insn->row->state == STATE_SSE_MMX;
+}
+
 int step_native(struct vcpu *vcpu, struct stub_entry *entry)
 {
     const struct instruction *insn = &entry->insn;
@@ -255,6 +262,8 @@ int step_native(struct vcpu *vcpu, struct stub_entry *entry)
     } else {
         offset = operand_offset(vcpu, insn);
         status = run_memory(vcpu, entry, offset);
+        if (status == -EFAULT && waits_for_x87(insn) && extended_x87_pending(vcpu))
+            return fault_raise(vcpu, EXCEPTION_MF); /* seen before the operand is */
     }
     if (status == 0 && is_x87(insn))
         x87_note_operation(vcpu, insn, offset);

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { STEP_LIMIT = 60 };
+enum { STEP_LIMIT = 60, GUEST_CELLS = 12 };
 
 static int parse(const char *text, const struct isa_override *overrides, unsigned count,
                  const char *path, const char *resources, struct isa_description **description)
@@ -29,16 +29,31 @@ static int parse(const char *text, const struct isa_override *overrides, unsigne
     return 0;
 }
 
-/* More memory, if the description has the parameter that all of the library has. */
+/* More memory, if the description has the parameter that all of the library has: the first size
+ * with room for three monitors and a program, or the largest that the description can take. */
 static int open_running(struct bench *bench, const char *path, const char *text,
                         const struct isa_description *analysed, const char *resources)
 {
-    struct isa_override larger = { "address_bits", 6 };
+    static const uint64_t sizes[] = { 6, 7, 8, 5, 4 };
+    struct isa_override larger = { "address_bits", 0 };
     bool known = false;
 
     for (unsigned i = 0; i < analysed->parameter_count; i++)
         known = known || strcmp(analysed->parameters[i].name, larger.name) == 0;
-    return parse(text, &larger, known ? 1 : 0, path, resources, &bench->running);
+    for (size_t i = 0; known && i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        struct diagnostics ignored = { .path = path };
+        struct isa_description *tried = NULL;
+        bool roomy = false;
+
+        larger.value = sizes[i];
+        if (description_parse(text, strlen(text), &larger, 1, &ignored, &tried) == 0)
+            roomy = tried->cells[tried->memory_cell].count >=
+                    3 * tower_monitor_cells(tried) + GUEST_CELLS;
+        description_release(tried);
+        if (roomy)
+            return parse(text, &larger, 1, path, resources, &bench->running);
+    }
+    return parse(text, NULL, 0, path, resources, &bench->running);
 }
 
 /* The plan of the analysed machine, stretched over instructions that it does not have. */

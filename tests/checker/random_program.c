@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
-enum { WORDS_LEARNT = 6, TRIES = 60 };
+enum { WORDS_LEARNT = 6, TRIES = 100 };
 
 int random_program_init(struct random_program *random, const struct isa_description *description)
 {
@@ -42,7 +42,8 @@ static uint64_t number(struct random_program *random, unsigned width, uint32_t m
 
 static bool is_control(const struct isa_cell *cell)
 {
-    return cell->role == ROLE_MODE || cell->role == ROLE_RELOCATION || cell->role == ROLE_PC;
+    return cell->role == ROLE_MODE || cell->role == ROLE_RELOCATION || cell->role == ROLE_PC ||
+           cell->role == ROLE_RESOURCE;
 }
 
 static bool reachable(const struct isa_description *description, const struct machine_state *state)
@@ -77,11 +78,13 @@ static uint64_t relocation(struct random_program *random, unsigned width, uint32
     return pick(random, 2) == 0 ? 0 : memory_size & mask;
 }
 
-/* Mode, relocation and program counter that belong together: the next fetch works. */
+/* Mode, relocation, resources and program counter that belong together: the description's
+ * invariants hold and the next fetch works. */
 static void control(struct random_program *random, struct machine_state *state, bool supervisor)
 {
     const struct isa_description *description = random->description;
     bool any = pick(random, 8) == 0;
+    uint64_t mode = supervisor || pick(random, 3) == 0 ? description->supervisor : description->user;
 
     for (int i = 0; i < TRIES; i++) {
         for (unsigned j = 0; j < description->cell_count; j++) {
@@ -93,9 +96,7 @@ static void control(struct random_program *random, struct machine_state *state, 
                         ? relocation(random, cell->width, state->memory_size)
                         : number(random, cell->width, state->memory_size);
         }
-        machine_state_set_mode(state, description,
-                               supervisor || pick(random, 3) == 0 ? description->supervisor
-                                                                  : description->user);
+        machine_state_set_mode(state, description, mode);
         if (evaluate_valid(description, state) && reachable(description, state) &&
             (any || roomy(random, state)))
             return;
@@ -147,7 +148,7 @@ static void place_instruction(struct random_program *random, struct machine_stat
 }
 
 /* Vectors that a trap survives: the cells that the monitor would keep hold words that were learnt,
- * and are tried until a trap leads to a supervisor that can fetch. */
+ * and are tried, with the resources, until a trap leads to a supervisor that can fetch. */
 static void vectors(struct random_program *random, struct machine_state *state)
 {
     const struct isa_description *description = random->description;
@@ -161,6 +162,8 @@ static void vectors(struct random_program *random, struct machine_state *state)
         for (uint32_t j = 0; j < cells; j++)
             if (!learn(random, state, true, &memory[j]))
                 memory[j] = bits(random, description->cells[description->memory_cell].width);
+        if (i > TRIES / 2)
+            control(random, state, false);
         machine_state_copy(scratch, state, description);
         if (evaluate_trap(description, scratch, 0) == 0 && evaluate_valid(description, scratch) &&
             machine_state_mode(scratch, description) == description->supervisor &&

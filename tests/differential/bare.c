@@ -66,8 +66,6 @@ static void harvest(struct output *out, const ucontext_t *uc)
     };
     for (unsigned i = 0; i < 16; i++)
         out->gpr[i] = (uint64_t)gregs[register_order[i]];
-    if (out->selectors.ss & 4)
-        out->gpr[REGISTER_RSP] = (uint32_t)out->gpr[REGISTER_RSP]; /* above lies Linux's espfix */
     out->rip = (uint64_t)gregs[REG_RIP];
     out->rflags = (uint64_t)gregs[REG_EFL];
     out->vector = (uint8_t)gregs[REG_TRAPNO];

@@ -39,6 +39,12 @@ static bool maskmovq(const struct difference *d)
            strcmp(d->what, "x87 control, status or tag word") == 0;
 }
 
+static bool ud_modrm(const struct difference *d)
+{
+    return (is_named(d, "ud0") || is_named(d, "ud1")) && d->bare->vector == EXCEPTION_UD &&
+           d->step->vector != EXCEPTION_UD;
+}
+
 static struct {
     bool (*applies)(const struct difference *difference);
     const char *reason;
@@ -47,6 +53,7 @@ static struct {
     { loop_prefix, "LOOPE with F2h, LOOPNE with F3h: the prefix is reserved there; AMD lets it choose the "
                    "sense of ZF", 0 },
     { vex_w, "VPINSRD, VPEXTRD with VEX.W outside 64-bit code: Intel ignores W, AMD raises #UD", 0 },
+    { ud_modrm, "UD0, UD1 at the end of a page: Intel fetches a ModRM byte, AMD does not", 0 },
     { maskmovq, "MASKMOVQ that faults has on AMD already switched the x87 registers to MMX", 0 },
 };
 
