@@ -152,6 +152,7 @@ struct vcpu_statistics {
 };
 
 struct stub_cache; /* step/stub.h */
+struct translator; /* translator/translator.h */
 
 /* The page instructions are being fetched from: a translation kept while the TLB's generation lasts. */
 struct fetch_page {
@@ -187,6 +188,7 @@ struct vcpu {
     struct tlb tlb;
     struct fetch_page fetch;
     struct stub_cache *stubs;
+    struct translator *translator; /* NULL: Step tier only */
     uint32_t *kick;          /* the wire's word (or the embedder's): nonzero = ATTENTION_KICK */
     uint64_t instructions;   /* retired since power-on: the clock of deterministic runs */
     uint64_t boundary_check; /* instruction count at which timers are looked at again */
