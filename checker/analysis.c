@@ -1,53 +1,51 @@
 /* SPDX-License-Identifier: MIT */
 /* Analysis: see analysis.h. Three-valued throughout: an undecided question stays visible. */
 #include "analysis.h"
+#include "messages.h"
 
 #include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 enum {
     DEFAULT_TIMEOUT = 20000,
     MAX_ADDRESS_WIDTH = 8,
+    MAX_THREADS = 4,
 };
 
 const char *const class_names[CLASS_COUNT] = {
-    [CLASS_PRIVILEGED] = "privileged",
-    [CLASS_SENSITIVE] = "sensitive",
-    [CLASS_CONTROL] = "control sensitive",
-    [CLASS_LOCATION] = "location sensitive",
-    [CLASS_MODE] = "mode sensitive",
-    [CLASS_RESOURCE] = "resource sensitive",
-    [CLASS_USER_SENSITIVE] = "user sensitive",
-    [CLASS_SUPERVISOR_SENSITIVE] = "supervisor sensitive",
-    [CLASS_INNOCUOUS] = "innocuous",
-    [CLASS_CRITICAL] = "critical",
-    [CLASS_HYBRID_CRITICAL] = "hybrid critical",
-    [CLASS_PARTIAL] = "partially trapping",
-    [CLASS_COMMUTES] = "traps or commutes",
+    [CLASS_PRIVILEGED] = N_("privileged"),
+    [CLASS_SENSITIVE] = N_("sensitive"),
+    [CLASS_CONTROL] = N_("control sensitive"),
+    [CLASS_LOCATION] = N_("location sensitive"),
+    [CLASS_MODE] = N_("mode sensitive"),
+    [CLASS_RESOURCE] = N_("resource sensitive"),
+    [CLASS_USER_SENSITIVE] = N_("user sensitive"),
+    [CLASS_SUPERVISOR_SENSITIVE] = N_("supervisor sensitive"),
+    [CLASS_INNOCUOUS] = N_("innocuous"),
+    [CLASS_CRITICAL] = N_("critical"),
+    [CLASS_HYBRID_CRITICAL] = N_("hybrid critical"),
+    [CLASS_PARTIAL] = N_("partially trapping"),
+    [CLASS_COMMUTES] = N_("traps or commutes"),
 };
 
 const char *const theorem_names[THEOREM_COUNT] = {
-    [THEOREM_VIRTUALIZABLE] = "Theorem 1 (virtualizable)",
-    [THEOREM_RECURSIVE] = "Theorem 2 (recursively virtualizable)",
-    [THEOREM_HYBRID] = "Theorem 3 (hybrid monitor)",
-    [THEOREM_TRAP_OR_COMMUTE] = "trap-or-commute",
-};
-
-const char *const premise_names[PREMISE_COUNT] = {
-    [PREMISE_MODES] = "two modes",
-    [PREMISE_RELOCATION] = "a relocation mechanism",
-    [PREMISE_TRAPS] = "traps",
-    [PREMISE_LOOKUP] = "table look-up",
+    [THEOREM_VIRTUALIZABLE] = N_("Theorem 1 (virtualizable)"),
+    [THEOREM_RECURSIVE] = N_("Theorem 2 (recursively virtualizable)"),
+    [THEOREM_HYBRID] = N_("Theorem 3 (hybrid monitor)"),
+    [THEOREM_TRAP_OR_COMMUTE] = N_("trap-or-commute"),
 };
 
 const char *const verdict_names[] = {
-    [VERDICT_VIRTUALIZABLE] = "VIRTUALIZABLE",
-    [VERDICT_NOT_VIRTUALIZABLE] = "NOT VIRTUALIZABLE",
-    [VERDICT_NOT_APPLICABLE] = "NOT APPLICABLE",
-    [VERDICT_UNDECIDED] = "UNDECIDED",
+    [VERDICT_VIRTUALIZABLE] = N_("VIRTUALIZABLE"),
+    [VERDICT_NOT_VIRTUALIZABLE] = N_("NOT VIRTUALIZABLE"),
+    [VERDICT_NOT_APPLICABLE] = N_("NOT APPLICABLE"),
+    [VERDICT_UNDECIDED] = N_("UNDECIDED"),
 };
 
 static enum answer answer_or(enum answer a, enum answer b)
@@ -127,20 +125,17 @@ static double now(void)
     return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
 }
 
-static void check_premises(struct analysis *analysis)
+static int check_premises(struct analysis *analysis)
 {
-    const struct isa_description *description = analysis->description;
-    bool relocation = false, lookup = false;
+    unsigned timeout = analysis->options.timeout != 0 ? analysis->options.timeout : DEFAULT_TIMEOUT;
+    int error = premises_shown(analysis->description, timeout, analysis->premise);
 
-    for (unsigned i = 0; i < description->cell_count; i++)
-        relocation = relocation || description->cells[i].role == ROLE_RELOCATION;
-    for (unsigned i = 0; i < description->instruction_count; i++)
-        lookup = lookup || description->instructions[i]->reads_memory;
-    analysis->premise[PREMISE_MODES] = description->mode_cell >= 0 && description->pair_declared;
-    analysis->premise[PREMISE_RELOCATION] =
-        relocation && description->has_map && description->has_relocate;
-    analysis->premise[PREMISE_TRAPS] = description->has_trap;
-    analysis->premise[PREMISE_LOOKUP] = lookup;
+    if (error != 0)
+        (void)snprintf(analysis->error, sizeof(analysis->error), _("the premises: %s"),
+                       error == -ENOMEM   ? _("out of memory")
+                       : error == -EPROTO ? _("the solver's example does not replay")
+                                          : _("the solver failed"));
+    return error;
 }
 
 static enum answer every(const struct analysis *analysis, enum instruction_class class, bool wanted)
@@ -175,10 +170,44 @@ static void decide(struct analysis *analysis)
                                               : VERDICT_UNDECIDED;
 }
 
+/* The instructions are independent of each other: each thread takes the next one. */
+struct work {
+    struct analysis *analysis;
+    atomic_uint next;
+    pthread_mutex_t lock; /* for `error` and the analysis' text of it */
+    int error;
+    unsigned failed; /* the instruction with the error: the first of them, whoever comes first */
+};
+
+static void note_error(struct work *work, unsigned index, int error)
+{
+    struct analysis *analysis = work->analysis;
+    const struct instruction_report *report = &analysis->reports[index];
+    const struct isa_instruction *instruction = report->instruction;
+
+    if (work->error != 0 && work->failed < index)
+        return;
+    work->error = error;
+    work->failed = index;
+    if (error == -EPROTO)
+        (void)snprintf(analysis->error, sizeof(analysis->error),
+                       _("the solver's witness that %.60s is %s does not replay"),
+                       instruction->name, _(property_rows[report->found.failed].name));
+    else if (error == -E2BIG)
+        (void)snprintf(analysis->error, sizeof(analysis->error),
+                       _("%.60s has %u bits of state and operands, too many to enumerate"),
+                       instruction->name, search_bits(analysis->description, instruction));
+    else
+        (void)snprintf(analysis->error, sizeof(analysis->error), "%.60s: %s", instruction->name,
+                       error == -ENOMEM ? _("out of memory") : _("the solver failed"));
+}
+
 static int analyse_instruction(struct analysis *analysis, unsigned index)
 {
     struct instruction_report *report = &analysis->reports[index];
-    const struct isa_instruction *instruction = analysis->description->instructions[index];
+    const struct isa_instruction *only = analysis->options.only;
+    const struct isa_instruction *instruction =
+        only != NULL ? only : analysis->description->instructions[index];
     unsigned timeout = analysis->options.timeout != 0 ? analysis->options.timeout : DEFAULT_TIMEOUT;
     double start = now();
     int error;
@@ -189,20 +218,48 @@ static int analyse_instruction(struct analysis *analysis, unsigned index)
     else
         error = search_solve(analysis->description, instruction, timeout, &report->found);
     report->seconds = now() - start;
-    if (error == -EPROTO)
-        (void)snprintf(analysis->error, sizeof(analysis->error),
-                       "the solver's witness that %.60s is %s does not replay", instruction->name,
-                       property_rows[report->found.failed].name);
-    else if (error == -E2BIG)
-        (void)snprintf(analysis->error, sizeof(analysis->error),
-                       "%.60s has %u bits of state and operands, too many to enumerate",
-                       instruction->name, search_bits(analysis->description, instruction));
-    else if (error != 0)
-        (void)snprintf(analysis->error, sizeof(analysis->error), "%.60s: %s", instruction->name,
-                       error == -ENOMEM ? "out of memory" : "the solver failed");
     if (error == 0)
         analysis_classify(report);
     return error;
+}
+
+static void *analyse_some(void *argument)
+{
+    struct work *work = argument;
+    bool go_on = true;
+
+    while (go_on) {
+        unsigned index = atomic_fetch_add(&work->next, 1);
+        int error;
+
+        if (index >= work->analysis->report_count)
+            break;
+        error = analyse_instruction(work->analysis, index);
+        (void)pthread_mutex_lock(&work->lock);
+        if (error != 0)
+            note_error(work, index, error);
+        go_on = work->error == 0;
+        (void)pthread_mutex_unlock(&work->lock);
+    }
+    return NULL;
+}
+
+static int analyse_all(struct analysis *analysis)
+{
+    struct work work = { .analysis = analysis, .lock = PTHREAD_MUTEX_INITIALIZER };
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    pthread_t threads[MAX_THREADS];
+    unsigned count = 0;
+
+    /* This thread works too; without others it does everything. */
+    while (count + 1 < MAX_THREADS && (long)count + 1 < processors &&
+           pthread_create(&threads[count], NULL, analyse_some, &work) == 0)
+        count++;
+    (void)analyse_some(&work);
+    for (unsigned i = 0; i < count; i++)
+        (void)pthread_join(threads[i], NULL);
+    (void)pthread_mutex_destroy(&work.lock);
+    return work.error;
 }
 
 static int refuse_large(struct analysis *analysis)
@@ -212,13 +269,13 @@ static int refuse_large(struct analysis *analysis)
     if (description->memory_cell >= 0 &&
         description->cells[description->memory_cell].count > ISA_MAX_ANALYSED) {
         (void)snprintf(analysis->error, sizeof(analysis->error),
-                       "%u memory cells are too many to analyse; at most %d",
+                       _("%u memory cells are too many to analyse; at most %d"),
                        description->cells[description->memory_cell].count, ISA_MAX_ANALYSED);
         return -E2BIG;
     }
     if (description->has_map && description->map_address_width > MAX_ADDRESS_WIDTH) {
         (void)snprintf(analysis->error, sizeof(analysis->error),
-                       "addresses of %u bits are too wide to analyse; at most %d",
+                       _("addresses of %u bits are too wide to analyse; at most %d"),
                        description->map_address_width, MAX_ADDRESS_WIDTH);
         return -E2BIG;
     }
@@ -235,19 +292,21 @@ int analysis_run(const struct isa_description *description, const struct analysi
     analysis->description = description;
     analysis->options = *options;
     analysis->verdict = VERDICT_NOT_APPLICABLE;
-    check_premises(analysis);
+    if (!premises_declared(description, analysis->premise))
+        return 0;
+    error = refuse_large(analysis);
+    if (error == 0)
+        error = check_premises(analysis);
+    if (error != 0)
+        return error;
     for (int i = 0; i < PREMISE_COUNT; i++)
         if (!analysis->premise[i])
             return 0;
-    error = refuse_large(analysis);
-    if (error != 0)
-        return error;
     analysis->reports = calloc(description->instruction_count, sizeof(*analysis->reports));
     if (analysis->reports == NULL)
         return -ENOMEM;
-    analysis->report_count = description->instruction_count;
-    for (unsigned i = 0; i < analysis->report_count && error == 0; i++)
-        error = analyse_instruction(analysis, i);
+    analysis->report_count = options->only != NULL ? 1 : description->instruction_count;
+    error = analyse_all(analysis);
     if (error == 0)
         decide(analysis);
     analysis->seconds = now() - start;

@@ -7,6 +7,7 @@
 #ifndef ORIGAMI_CHECKER_ANALYSIS_H
 #define ORIGAMI_CHECKER_ANALYSIS_H
 
+#include "premises.h"
 #include "search.h"
 
 /* The classes of one instruction. Each is an enum answer. */
@@ -27,6 +28,7 @@ enum instruction_class {
     CLASS_COUNT,
 };
 
+/* Names here are English; reports for people translate them. */
 extern const char *const class_names[CLASS_COUNT];
 
 struct instruction_report {
@@ -45,16 +47,6 @@ enum theorem {
 };
 
 extern const char *const theorem_names[THEOREM_COUNT];
-
-enum premise {
-    PREMISE_MODES,
-    PREMISE_RELOCATION,
-    PREMISE_TRAPS,
-    PREMISE_LOOKUP,
-    PREMISE_COUNT,
-};
-
-extern const char *const premise_names[PREMISE_COUNT];
 
 enum verdict {
     VERDICT_VIRTUALIZABLE,
@@ -75,6 +67,8 @@ struct analysis_options {
     enum analysis_mode mode;
     bool enumerate;   /* try every state instead of asking the solver */
     unsigned timeout; /* of one question, milliseconds; 0: the default */
+    /* NULL, or the one instruction to analyse: the theorems are then about it alone. */
+    const struct isa_instruction *only;
 };
 
 struct analysis {
@@ -86,7 +80,7 @@ struct analysis {
     struct instruction_report *reports; /* one per instruction; NULL when not applicable */
     unsigned report_count;
     double seconds;
-    char error[160]; /* after a negative return: what went wrong, with which instruction */
+    char error[320]; /* after a negative return: what went wrong, with which instruction */
 };
 
 /* 0, -ENOMEM, -EIO (solver), -EPROTO (a witness did not replay), -E2BIG (too large to analyse or

@@ -30,7 +30,7 @@ static const char help[] =
     "Examples:\n"
     "  origami check isa/mc68000.isa\n"
     "  origami check --mode=hybrid --resources=all isa/mc68000.isa\n"
-    "  origami check --set address_bits=1 --enumerate isa/third-generation.isa\n";
+    "  origami check --enumerate docs/checker/tiny.isa\n";
 
 static const struct option options[] = {
     { "mode", required_argument, NULL, 'm' }, { "resources", required_argument, NULL, 'r' },

@@ -23,7 +23,11 @@ enum exit_status {
 typedef int command_function(int argc, char **argv);
 
 int command_check(int argc, char **argv);
+int command_diff(int argc, char **argv);
+int command_explain(int argc, char **argv);
 int command_format(int argc, char **argv);
+int command_list(int argc, char **argv);
+int command_simulate(int argc, char **argv);
 
 enum { COMMAND_MAX_OVERRIDES = 32 };
 
@@ -36,13 +40,26 @@ struct description_options {
 
 /* "P=V": splits the text in place. 0 or EXIT_USAGE, said on stderr. */
 int command_add_override(struct description_options *options, char *text);
-/* Reads and parses a file; "-" is standard input. EXIT_... with the reason on stderr, 0 when
- * *description is the caller's. */
+/* "SECONDS" for one question; 0 or EXIT_USAGE, said on stderr in the command's name. */
+int command_set_timeout(const char *name, struct analysis_options *options, const char *text);
+/* Reads and parses a file; "-" is standard input, a name without a slash that is no file is looked
+ * up in the library. EXIT_... with the reason on stderr, 0 when *description is the caller's. */
 int command_open(const char *path, const struct description_options *options,
                  struct isa_description **description);
+/* The same, and the text is the caller's too. */
+int command_open_with_text(const char *path, const struct description_options *options,
+                           struct isa_description **description, char **text);
 /* The whole file as text, NUL-terminated; 0 or EXIT_NO_FILE, EXIT_INTERNAL. */
 int command_read_file(const char *path, char **text, size_t *length);
 
+/* Prints translated parts, NULL behind the last. EXIT_VIRTUALIZABLE or EXIT_INTERNAL. */
+int command_help(const char *const *parts);
+/* What analysis_run's error means for the user: said on stderr, an exit status. */
+int command_analysis_error(const char *name, const struct analysis *analysis, int error);
+/* EXIT_INTERNAL, said on stderr. */
+int command_out_of_memory(void);
+/* `status`, or EXIT_INTERNAL when standard output could not take everything. */
+int command_flush(const char *name, int status);
 /* Prints `name`'s entry of the option table that getopt_long refused. Always EXIT_USAGE. */
 int command_usage(const char *name, const char *hint);
 

@@ -614,6 +614,26 @@ struct symbolic_outcome encode_run(struct encoder *encoder, const struct symboli
     return outcome;
 }
 
+struct symbolic_outcome encode_trap(struct encoder *encoder, const struct symbolic_state *before,
+                                    Z3_ast code)
+{
+    struct symbolic_outcome outcome = { .trap = encoder->no,
+                                        .fault = encoder->yes,
+                                        .normal = encoder->no };
+    struct execution *run;
+
+    outcome.after = encode_copy(encoder, before);
+    run = new_execution(encoder, &outcome.after);
+    if (run == NULL)
+        return outcome;
+    run->slots[0] = code;
+    execute(run, encoder->description->trap.first);
+    outcome.fault = run->fault;
+    outcome.normal = encode_not(encoder, run->fault);
+    free(run);
+    return outcome;
+}
+
 Z3_ast encode_relocate(struct encoder *encoder, struct symbolic_state *state, Z3_ast shift)
 {
     const struct isa_description *description = encoder->description;

@@ -65,6 +65,9 @@ struct symbolic_state encode_state(struct encoder *encoder, const char *prefix,
 struct symbolic_state encode_copy(struct encoder *encoder, const struct symbolic_state *state);
 
 struct symbolic_outcome encode_run(struct encoder *encoder, const struct symbolic_state *before);
+/* The trap rule, for this code; `fault` where the rule itself reaches beyond memory. */
+struct symbolic_outcome encode_trap(struct encoder *encoder, const struct symbolic_state *before,
+                                    Z3_ast code);
 /* Shifts the relocation cells in place; the result says where the guard allows it. */
 Z3_ast encode_relocate(struct encoder *encoder, struct symbolic_state *state, Z3_ast shift);
 /* Where is `address` mapped, and what does it show? */

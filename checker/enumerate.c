@@ -234,7 +234,7 @@ static bool try_second(struct enumeration *e)
     case RELATION_MODE:
         machine_state_copy(&witness->before[1], &witness->before[0], description);
         machine_state_set_mode(&witness->before[1], description, description->user);
-        if (description->map_uses_mode && description->has_map && !fit_window(e))
+        if (property_equal_windows(description, witness->property) && !fit_window(e))
             return false;
         return try_inner(e);
     case RELATION_RESOURCES:

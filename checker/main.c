@@ -6,6 +6,9 @@
  * adding a row.
  */
 #include "commands.h"
+#include "columns.h"
+#include "messages.h"
+#include "probe/command.h"
 
 #include <string.h>
 
@@ -20,21 +23,31 @@ struct command_row {
 };
 
 static const struct command_row commands[] = {
-    { "check", "is that instruction set virtualizable?", command_check },
-    { "fmt", "print a description in the common layout", command_format },
+    { "check", N_("is that instruction set virtualizable?"), command_check },
+    { "explain", N_("why an instruction is in its class, with the proof"), command_explain },
+    { "diff", N_("how two descriptions differ in their classes"), command_diff },
+    { "list", N_("the library's descriptions, or the instructions of one"), command_list },
+    { "simulate", N_("run a program bare and under the monitor built from it"), command_simulate },
+    { "fmt", N_("print a description in the common layout"), command_format },
+    { "probe", N_("which instructions does this very CPU let pass?"), command_probe },
 };
 
 static void print_help(FILE *out)
 {
-    fputs("Usage: origami-checker COMMAND [OPTION]... [FILE]\n"
-          "Answer Popek and Goldberg's question about an instruction set.\n\nCommands:\n",
+    fputs(_("Usage: origami-checker COMMAND [OPTION]... [FILE]\n"
+            "Answer Popek and Goldberg's question about an instruction set.\n"
+            "\n"
+            "Commands:\n"),
           out);
     for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
-        fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].summary);
-    fputs("\n  --help     show this help and exit; also after a command\n"
-          "  --version  show the version and exit\n\n"
-          "Example:\n"
-          "  origami-checker check isa/third-generation.isa\n",
+        fprintf(out, "  %-10s %s\n", commands[i].name, _(commands[i].summary));
+    fputs(_("\n"
+            "  --help     show this help and exit; also after a command\n"
+            "  --version  show the version and exit\n"
+            "\n"
+            "Examples:\n"
+            "  origami-checker check third-generation\n"
+            "  origami-checker explain mc68000 'MOVE from SR'\n"),
           out);
 }
 
@@ -42,6 +55,7 @@ int main(int argc, char **argv)
 {
     const char *name = argc > 1 ? argv[1] : "";
 
+    messages_init();
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0) {
         print_help(stdout);
         return 0;
@@ -54,7 +68,7 @@ int main(int argc, char **argv)
         if (strcmp(name, commands[i].name) == 0)
             return commands[i].run(argc - 1, argv + 1);
     if (*name != '\0')
-        fprintf(stderr, "origami-checker: there is no command '%s'\n", name);
+        fprintf(stderr, _("origami-checker: there is no command '%s'\n"), name);
     print_help(stderr);
     return EXIT_USAGE;
 }

@@ -134,7 +134,7 @@ static void relate_modes(struct question *q)
 {
     set_mode(q, &q->before[0], q->description->supervisor);
     set_mode(q, &q->before[1], q->description->user);
-    if (!q->description->map_uses_mode || !q->description->has_map)
+    if (!property_equal_windows(q->description, q->property))
         return;
     renew(q, true, false);
     require(q, same_windows(q, &q->before[0], &q->before[1]));

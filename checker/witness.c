@@ -1,28 +1,34 @@
 /* SPDX-License-Identifier: MIT */
 /* Witness: the definitions of Popek and Goldberg, and ours beside them, on concrete states. */
 #include "witness.h"
+#include "messages.h"
 
 #include <errno.h>
 #include <string.h>
 
 const struct property_row property_rows[PROPERTY_COUNT] = {
-    [PROPERTY_CONTROL_USER] = { "control sensitive in user mode", RELATION_SINGLE, 1 },
-    [PROPERTY_CONTROL_SUPERVISOR] = { "control sensitive in supervisor mode", RELATION_SINGLE, 0 },
-    [PROPERTY_LOCATION_USER] = { "location sensitive in user mode", RELATION_RELOCATED, 1 },
-    [PROPERTY_LOCATION_SUPERVISOR] = { "location sensitive in supervisor mode", RELATION_RELOCATED,
+    [PROPERTY_CONTROL_USER] = { N_("control sensitive in user mode"), RELATION_SINGLE, 1 },
+    [PROPERTY_CONTROL_SUPERVISOR] = { N_("control sensitive in supervisor mode"), RELATION_SINGLE, 0 },
+    [PROPERTY_LOCATION_USER] = { N_("location sensitive in user mode"), RELATION_RELOCATED, 1 },
+    [PROPERTY_LOCATION_SUPERVISOR] = { N_("location sensitive in supervisor mode"), RELATION_RELOCATED,
                                        0 },
-    [PROPERTY_MODE] = { "mode sensitive", RELATION_MODE, -1 },
-    [PROPERTY_RESOURCE_USER] = { "resource sensitive in user mode", RELATION_RESOURCES, 1 },
-    [PROPERTY_RESOURCE_SUPERVISOR] = { "resource sensitive in supervisor mode", RELATION_RESOURCES,
+    [PROPERTY_MODE] = { N_("mode sensitive"), RELATION_MODE, -1 },
+    [PROPERTY_RESOURCE_USER] = { N_("resource sensitive in user mode"), RELATION_RESOURCES, 1 },
+    [PROPERTY_RESOURCE_SUPERVISOR] = { N_("resource sensitive in supervisor mode"), RELATION_RESOURCES,
                                        0 },
-    [PROPERTY_UNPRIVILEGED] = { "not privileged", RELATION_MODE, -1 },
-    [PROPERTY_COMPARABLE] = { "comparable in both modes", RELATION_MODE, -1 },
-    [PROPERTY_TRAPS_IN_USER] = { "traps in user mode", RELATION_SINGLE, 1 },
-    [PROPERTY_RUNS_IN_USER] = { "runs in user mode", RELATION_SINGLE, 1 },
-    [PROPERTY_DIFFERS] = { "does not commute with the VM map", RELATION_FOLDED, -1 },
-    [PROPERTY_FALSE_TRAP] = { "traps only under the VM map", RELATION_FOLDED, -1 },
-    [PROPERTY_FALSE_FAULT] = { "memory-traps only under the VM map", RELATION_FOLDED, -1 },
+    [PROPERTY_UNPRIVILEGED] = { N_("not privileged"), RELATION_MODE, -1 },
+    [PROPERTY_COMPARABLE] = { N_("comparable in both modes"), RELATION_MODE, -1 },
+    [PROPERTY_TRAPS_IN_USER] = { N_("traps in user mode"), RELATION_SINGLE, 1 },
+    [PROPERTY_RUNS_IN_USER] = { N_("runs in user mode"), RELATION_SINGLE, 1 },
+    [PROPERTY_DIFFERS] = { N_("does not commute with the VM map"), RELATION_FOLDED, -1 },
+    [PROPERTY_FALSE_TRAP] = { N_("traps only under the VM map"), RELATION_FOLDED, -1 },
+    [PROPERTY_FALSE_FAULT] = { N_("memory-traps only under the VM map"), RELATION_FOLDED, -1 },
 };
+
+bool property_equal_windows(const struct isa_description *description, enum property property)
+{
+    return property == PROPERTY_MODE && description->map_uses_mode && description->has_map;
+}
 
 int witness_init(struct witness *witness, const struct isa_description *description,
                  const struct isa_instruction *instruction, enum property property)
@@ -224,7 +230,8 @@ bool witness_related(const struct isa_description *description, const struct wit
                memory_related(description, witness, true);
     case RELATION_MODE:
         return others_equal(description, first, second, false, true) &&
-               memory_related(description, witness, description->map_uses_mode);
+               memory_related(description, witness,
+                              property_equal_windows(description, witness->property));
     case RELATION_RESOURCES:
         return others_equal(description, first, second, true, false) &&
                same_memory(description, first, second);

@@ -19,6 +19,22 @@ static const struct instruction_report *find_report(const struct analysis *analy
     return NULL;
 }
 
+/* Does a body hold an assignment that the allocator has to know about, on any path? */
+static bool asks_allocator(const struct isa_description *description,
+                           const struct isa_statement *statement)
+{
+    for (; statement != NULL; statement = statement->next) {
+        if (statement->kind == STATEMENT_ASSIGN &&
+            (description->cells[statement->cell].role == ROLE_RELOCATION ||
+             description->cells[statement->cell].counted))
+            return true;
+        if (statement->kind == STATEMENT_IF && (asks_allocator(description, statement->body) ||
+                                                asks_allocator(description, statement->otherwise)))
+            return true;
+    }
+    return false;
+}
+
 static enum monitor_kind choose_kind(const struct analysis *analysis)
 {
     if (analysis->theorem[THEOREM_VIRTUALIZABLE] == ANSWER_YES &&
@@ -36,6 +52,7 @@ int plan_make(const struct analysis *analysis, const struct isa_description *run
         return -ENOMEM;
     plan->count = running->instruction_count;
     plan->kind = choose_kind(analysis);
+    plan->trap_asks = asks_allocator(running, running->trap.first);
     memcpy(plan->theorem, analysis->theorem, sizeof(plan->theorem));
     for (unsigned i = 0; i < plan->count; i++) {
         const char *name = running->instructions[i]->name;
@@ -47,7 +64,9 @@ int plan_make(const struct analysis *analysis, const struct isa_description *run
             return -ENOENT;
         }
         plan->rows[i].privileged = report->is[CLASS_PRIVILEGED] == ANSWER_YES;
-        plan->rows[i].innocuous = report->is[CLASS_INNOCUOUS] == ANSWER_YES;
+        plan->rows[i].innocuous =
+            !plan->rows[i].privileged && report->is[CLASS_INNOCUOUS] == ANSWER_YES;
+        plan->rows[i].asks = asks_allocator(running, running->instructions[i]->body.first);
         plan->rows[i].replaced = report->is[CLASS_CRITICAL] != ANSWER_NO ||
                                  report->is[CLASS_COMMUTES] != ANSWER_YES;
     }

@@ -22,7 +22,8 @@ extern const char *const monitor_kind_names[MONITOR_KIND_COUNT];
 
 struct plan_row {
     bool privileged; /* D has an interpreter for it */
-    bool innocuous;  /* by its classes: may run directly */
+    bool innocuous;  /* and not privileged: efficiency demands that it runs directly */
+    bool asks;       /* it may try to change relocation or a counted resource */
     bool replaced;   /* by a patching monitor: critical, or does not commute with the VM map */
 };
 
@@ -31,6 +32,7 @@ struct monitor_plan {
     enum answer theorem[THEOREM_COUNT];
     struct plan_row *rows; /* one per instruction of the description that runs, in its order */
     unsigned count;
+    bool trap_asks; /* the same of the trap rule */
 };
 
 /* Chooses the kind that the theorems allow: classic where Theorem 1 holds (and trap-or-commute,

@@ -44,8 +44,8 @@ struct monitor_counters {
 /* The executed copy, as a cache of what was found at an address. */
 struct patch_entry {
     bool valid;
-    struct step_record record; /* decoded once; replaced: outcome is the trap code's */
-    bool replaced;
+    bool replaced;             /* the copy holds a trap code instead */
+    struct step_record record; /* what the program has there */
 };
 
 struct patch_counters {
@@ -62,6 +62,12 @@ struct tower_level {
     bool interpreting;                  /* monitor n may not let its guest run on machine n - 1 */
 };
 
+/* Where a monitor keeps a number of its guest's machine: in its own cells, low bits first. */
+struct kept_place {
+    uint32_t first;
+    uint32_t pieces; /* 0: not kept, but shared with the machine below */
+};
+
 enum tower_trouble {
     TROUBLE_NONE,
     TROUBLE_DEAD,  /* the guest's trap rule memory-traps: the bare machine is stuck as well */
@@ -74,7 +80,7 @@ struct tower {
     unsigned depth;
     uint32_t monitor_cells; /* k of one monitor */
     uint32_t memory_offset; /* of memory in a state's values */
-    int *kept;              /* per place: its first cell in the monitor, or -1: shared below */
+    struct kept_place *kept; /* per place of a state below memory_offset */
     uint32_t halted_cell;   /* of the monitor */
     struct tower_level levels[TOWER_MAX_DEPTH + 1];
     struct machine_state hardware, scratch, image;
@@ -83,8 +89,10 @@ struct tower {
     uint64_t innocuous_indirect; /* innocuous by class, executed, but not directly */
     struct patch_entry *patches; /* per cell of hardware memory; NULL unless patching */
     struct patch_counters patch;
-    bool has_trap_word;
-    uint64_t trap_word;
+    struct patch_entry *patch_trap;       /* the trap under way came from this entry, or NULL */
+    uint64_t trap_word;                   /* what the copy holds where an instruction was replaced */
+    bool trap_word_known;
+    uint64_t seed, step; /* of the step under way: they decide what `choose` gives */
     enum tower_trouble trouble;
     uint32_t trouble_cell;
 };
@@ -120,10 +128,10 @@ void tower_view(const struct tower *tower, unsigned level, struct machine_state 
 void tower_write(struct tower *tower, unsigned level, uint32_t place, uint64_t value);
 void tower_set_halted(struct tower *tower, unsigned level);
 unsigned tower_index(const struct tower *tower, const struct isa_instruction *instruction);
-void tower_choices(uint64_t seed, uint64_t step, struct step_record *record);
+void tower_choose(const struct tower *tower, struct step_record *record);
 
-/* allocator.c. Changes machine `level` from levels[level].before to .after, A being asked. */
-void allocator_commit(struct tower *tower, unsigned level);
+/* allocator.c. Changes machine `level` from levels[level].before to .after; `asks`: A is asked. */
+void allocator_commit(struct tower *tower, unsigned level, bool asks);
 /* A privileged operation on machine `level` by the monitor that runs on it. */
 void allocator_operate(struct tower *tower, unsigned level, uint32_t place, uint64_t value);
 /* Monitor `level` gives the machine below to its guest, or decides to interpret. */
@@ -135,17 +143,17 @@ void dispatcher_trap(struct tower *tower, unsigned level, const struct step_reco
 /* interpreter.c. v_i of monitor `level` on its guest. */
 void interpreter_run(struct tower *tower, unsigned level, const struct step_record *record);
 /* One instruction of machine `level` in software, fetch included. */
-void interpreter_step(struct tower *tower, unsigned level, uint64_t seed, uint64_t step,
-                      struct step_record *record);
+void interpreter_step(struct tower *tower, unsigned level, struct step_record *record);
 
 /* hardware.c. One instruction of the guest on the real machine. */
-void hardware_step(struct tower *tower, uint64_t seed, uint64_t step, struct step_record *record);
+void hardware_step(struct tower *tower, struct step_record *record);
 
-/* patch.c. What the executed copy holds at the program counter; false: use memory. */
+/* patch.c. The entry for the program counter, made or renewed as needed; NULL: nothing can be
+ * fetched or decoded there, which the hardware will find out by itself. */
 int patch_init(struct tower *tower);
-bool patch_fetch(struct tower *tower, struct step_record *record, bool *replaced);
-/* Is this the trap of a replaced instruction? Then *record becomes that instruction. */
-bool patch_recognise(const struct tower *tower, const struct step_record *trap,
-                     struct step_record *record);
+struct patch_entry *patch_fetch(struct tower *tower);
+/* What the hardware makes of the trap code. */
+void patch_execute_trap(struct tower *tower, const struct patch_entry *entry,
+                        struct step_record *record);
 
 #endif

@@ -247,8 +247,8 @@ int probe_run_row(struct probe_context *context, const struct probe_row *row,
     /* A filter may kill a child for a call that a need makes: that is a refusal. */
     if (WTERMSIG(status) == SIGSYS && result->refusal != REFUSAL_NONE)
         return 0;
-    if (result->outcome == OUTCOME_EXECUTED)
-        return 0; /* ended while it was timed */
+    if (result->outcome != OUTCOME_NOT_RUN)
+        return 0; /* ended after the run that counts */
     result->outcome = WTERMSIG(status) == SIGALRM ? OUTCOME_TIMEOUT : OUTCOME_KILLED;
     result->signal = WTERMSIG(status);
     return 0;

@@ -20,7 +20,7 @@ struct probe_shared {
     volatile uint64_t instruction, next; /* addresses, for the handler */
     volatile uint64_t step_previous;
     volatile unsigned step_count;
-    uint8_t copy[2048]; /* for probe_call_guarded */
+    _Alignas(16) uint8_t copy[2048]; /* for probe_call_guarded */
     _Alignas(64) uint8_t scratch[PROBE_SCRATCH_SIZE];
 };
 

@@ -22,9 +22,7 @@ static int fxsave_area(struct vcpu *vcpu, const struct instruction *insn, unsign
 {
     uint64_t offset = operand_offset(vcpu, insn), last;
 
-    int result = segment_linear(vcpu, insn->segment, offset, 1, access, linear);
-    if (result == 0 && !vcpu->vm->model.vendor_intel)
-        result = alignment_check(vcpu, *linear, 4);
+    int result = segment_linear(vcpu, insn->segment, offset, 4, access, linear);
     if (result)
         return result;
     if (*linear & 15)

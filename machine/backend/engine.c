@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +27,12 @@
 #define STATE_TIMEOUT 10         /* seconds */
 #define NO_TIMEOUT    0
 
+/* Exits come in bursts: looking for the next one for a moment is cheaper than sleeping in between.
+ */
+#define SPIN_NS        20000
+#define SPIN_TRUST_MAX 8  /* how many vain looks in a row are forgiven */
+#define SPIN_RETRY     32 /* after that, every so many exits one more try */
+
 struct backend {
     struct wire *wire;
     size_t wire_size;
@@ -35,7 +42,9 @@ struct backend {
     bool own_waiting; /* nobody else collects the child yet: the main loop is not running */
     uint32_t dead;    /* set by lost(); atomic */
     int wait_status;
-    uint32_t in_exit; /* the move is ours: no kick needed; atomic */
+    uint32_t in_exit;    /* the move is ours: no kick needed; atomic */
+    uint64_t spin_ticks; /* SPIN_NS of host TSC; 0 = never, there is one CPU only */
+    unsigned spin_trust, spin_skipped;
     uint64_t lines[4];
     uint64_t deadline;
     uint32_t msi_head;
@@ -73,6 +82,26 @@ static void collect(struct backend *backend, int options)
     if (backend->own_waiting && backend->child > 0 &&
         waitpid(backend->child, &status, options) == backend->child)
         engine_lost(backend, status);
+}
+
+static void spin_for_turn(struct backend *backend)
+{
+    const uint32_t *turn = &backend->wire->vcpu[0].turn;
+
+    if (!backend->spin_ticks)
+        return;
+    if (!backend->spin_trust && ++backend->spin_skipped < SPIN_RETRY)
+        return;
+    backend->spin_skipped = 0;
+    for (uint64_t start = host_clock_tsc(); host_clock_tsc() - start < backend->spin_ticks;) {
+        if (__atomic_load_n(turn, __ATOMIC_ACQUIRE) == WIRE_TURN_MACHINE) {
+            backend->spin_trust = SPIN_TRUST_MAX;
+            return;
+        }
+        __builtin_ia32_pause();
+    }
+    if (backend->spin_trust)
+        backend->spin_trust--;
 }
 
 /* Waits until the move is ours. `seconds` 0 = for as long as it takes. */
@@ -142,6 +171,7 @@ static int engine_run(struct backend *backend, struct backend_run *run, struct p
     if (__atomic_load_n(&backend->dead, __ATOMIC_SEQ_CST))
         return fail_lost(backend, problem);
     hand_over(backend, &reply);
+    spin_for_turn(backend);
     int result = wait_for_turn(backend, NO_TIMEOUT, problem);
     if (result)
         return result;
@@ -381,6 +411,14 @@ static int wait_until_ready(struct backend *backend, const struct backend_config
     return 0;
 }
 
+/* CPUs we may run on; 1 if the host does not say. */
+static int cpu_count(void)
+{
+    cpu_set_t set;
+
+    return sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
+}
+
 static int engine_create(struct backend **result, const struct backend_config *config,
                          struct problem *problem)
 {
@@ -393,6 +431,9 @@ static int engine_create(struct backend **result, const struct backend_config *c
         return problem_set(problem, STATUS_HOST, ENOMEM, "no memory");
     backend->ram = config->ram;
     backend->wire_fd = -1;
+    if (cpu_count() > 1 && config->clock.multiplier)
+        backend->spin_ticks = (uint64_t)(((unsigned __int128)SPIN_NS << config->clock.shift) /
+                                         config->clock.multiplier);
     error = map_wire(backend, problem);
     if (error == 0)
         error = fill_slots(backend, &process, problem);

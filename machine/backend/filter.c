@@ -63,7 +63,7 @@ static const struct rule {
     { SCMP_SYS(gettid), M, "thread library" },
     { SCMP_SYS(tgkill), M, "abort()" },
     { SCMP_SYS(sched_yield), M, "thread library" },
-    { SCMP_SYS(sched_getaffinity), M, "thread library (sanitizer builds ask for stack bounds)" },
+    { SCMP_SYS(sched_getaffinity), M, "how many CPUs are ours; stack bounds (sanitizers)" },
     { SCMP_SYS(clone), M, "threads; new engines" },
     { SCMP_SYS(clone3), M, "threads; new engines" },
     { SCMP_SYS(set_robust_list), M, "thread library" },
@@ -79,6 +79,7 @@ static const struct rule {
     { SCMP_SYS(getrandom), M, "seeds; heap" },
 
     { SCMP_SYS(fsync), S, "the statistics file is whole before it is put in place" },
+    { SCMP_SYS(linkat), S, "giving the statistics file a name" },
     { SCMP_SYS(rename), S, "putting the statistics file in place" },
     { SCMP_SYS(unlink), S, "removing it when it could not be written" },
 

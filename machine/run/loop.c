@@ -13,9 +13,8 @@
 #include <time.h>
 #include <unistd.h>
 
-/* How long the vCPU may take to come to a boundary once the run is to end, and to hash its memory.
- */
-#define STOP_NS 10000000000ull
+/* How long the vCPU may take to come to an instruction boundary once the run is to end. */
+#define STOP_NS 3000000000ull
 
 static const char help_text[] = "\r\n"
                                 "Ctrl-A x       leave\r\n"

@@ -93,7 +93,7 @@ int run_machine(const struct options *options, struct problem *problem)
         result = run_boots(machine, problem);
     int status = result ? problem->status : describe_end(machine, problem);
 
-    terminal_close(&machine->terminal, DRAIN_SECONDS);
+    bool writer_gone = terminal_close(&machine->terminal, DRAIN_SECONDS);
     machine->statistics.end_ns = host_clock_sample().ns;
     machine->statistics.exit_status = status;
     if (file.fd >= 0 && machine->statistics.ready_ns) {
@@ -105,6 +105,7 @@ int run_machine(const struct options *options, struct problem *problem)
     }
     statistics_abandon(&file);
     machine_destroy(machine);
-    /* `machine` is not freed: a writer stuck in write() may still look at it until we exit. */
+    if (writer_gone)
+        free(machine); /* else a thread stuck in write() may still look at it until we exit */
     return status;
 }

@@ -12,8 +12,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 _Static_assert(sizeof(struct vcpu_statistics) % 8 == 0 &&
@@ -204,6 +204,20 @@ static char *make_report(const struct run_statistics *statistics)
 
 /* ---- The file ---- */
 
+/* A file without a name in the directory of `path`, if the file system has such. */
+static int open_nameless(const char *path, mode_t mode)
+{
+    char directory[4096];
+    const char *slash = strrchr(path, '/');
+    size_t length = slash ? (size_t)(slash - path) + 1 : 0;
+
+    if (length >= sizeof(directory))
+        return -1;
+    memcpy(directory, path, length);
+    directory[length] = 0;
+    return open(length ? directory : ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, mode);
+}
+
 int statistics_open(struct statistics_file *file, const char *path, struct problem *problem)
 {
     mode_t mask = umask(0);
@@ -211,17 +225,15 @@ int statistics_open(struct statistics_file *file, const char *path, struct probl
     umask(mask);
     file->path = path;
     file->fd = -1;
-    int length = snprintf(file->temporary, sizeof(file->temporary), "%s.XXXXXX", path);
+    int length = snprintf(file->temporary, sizeof(file->temporary), "%s.%d", path, (int)getpid());
     if (length < 0 || (size_t)length >= sizeof(file->temporary))
         return problem_set(problem, STATUS_HOST, ENAMETOOLONG, "--stats: file name too long");
-    file->fd = mkostemp(file->temporary, O_CLOEXEC);
+    file->fd = open_nameless(path, 0666 & ~mask);
+    file->nameless = file->fd >= 0;
+    if (!file->nameless)
+        file->fd = open(file->temporary, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0666);
     if (file->fd < 0)
         return problem_set(problem, STATUS_HOST, errno, "--stats %s: %s", path, strerror(errno));
-    if (fchmod(file->fd, 0666 & ~mask) != 0) {
-        int error = errno;
-        statistics_abandon(file);
-        return problem_set(problem, STATUS_HOST, error, "--stats %s: %s", path, strerror(error));
-    }
     return 0;
 }
 
@@ -230,8 +242,21 @@ void statistics_abandon(struct statistics_file *file)
     if (file->fd < 0)
         return;
     close(file->fd);
-    unlink(file->temporary);
+    if (!file->nameless)
+        unlink(file->temporary);
     file->fd = -1;
+}
+
+/* The only way to a name that works without privilege is the descriptor's link in /proc. */
+static int give_name(struct statistics_file *file)
+{
+    char link[64];
+
+    snprintf(link, sizeof(link), "/proc/self/fd/%d", file->fd);
+    if (linkat(AT_FDCWD, link, AT_FDCWD, file->temporary, AT_SYMLINK_FOLLOW) != 0)
+        return -errno;
+    file->nameless = false;
+    return 0;
 }
 
 static int write_all(int fd, const char *text, size_t size)
@@ -260,6 +285,8 @@ int statistics_write(struct statistics_file *file, const struct run_statistics *
         result = write_all(file->fd, "\n", 1);
     if (result == 0 && fsync(file->fd) != 0 && errno != EINVAL)
         result = -errno;
+    if (result == 0 && file->nameless)
+        result = give_name(file);
     if (result == 0 && rename(file->temporary, file->path) != 0)
         result = -errno;
     cJSON_free(text);

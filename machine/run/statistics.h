@@ -33,12 +33,15 @@ struct run_statistics {
 /* Adds one boot's counters (a struct vcpu_statistics of `size` bytes). */
 void statistics_add(struct run_statistics *statistics, const void *counters, size_t size);
 
-/* The report. Made in two steps because the second must work inside the system call filter:
- * open makes a temporary file beside `path`, write fills it and puts it in place (or removes it).
+/*
+ * The report. Made in two steps because the second must work inside the system call filter: open
+ * makes a file in the directory of `path`, nameless where the file system can (so that even SIGKILL
+ * leaves nothing behind), write fills it and puts it in place at once, or removes it.
  */
 struct statistics_file {
     const char *path;
     char temporary[4096 + 32];
+    bool nameless;
     int fd; /* -1 = none */
 };
 int MUST_CHECK statistics_open(struct statistics_file *file, const char *path,

@@ -134,7 +134,9 @@ void *vcpu_main(void *argument)
 
     __atomic_store_n(&machine->boundary, true, __ATOMIC_SEQ_CST);
     machine->statistics.instructions += run.instructions;
+    pthread_mutex_lock(&machine->lock);
     machine->statistics.virtual_ns = machine->board.now;
+    pthread_mutex_unlock(&machine->lock);
     machine->statistics.state_valid = false;
     if (readable && machine->options->statistics)
         collect_statistics(machine);

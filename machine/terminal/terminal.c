@@ -9,6 +9,9 @@
 
 #define ROOM_NEEDED 128u /* a whole FIFO's worth and more, see DEVICE_CONSOLE_ROOM */
 #define PIECE_MAX   4096u
+#define GATHER_NS                                                                                  \
+    500000l /* the writer lets a line come together; nobody sees half a millisecond                \
+             */
 
 int terminal_init(struct terminal *terminal, int input, int output, int wake, bool deterministic,
                   struct problem *problem)
@@ -91,6 +94,22 @@ static int write_some(const struct terminal *terminal, const uint8_t *data, size
     return -1;
 }
 
+/* The guest's side pays for waking the writer once a burst, not once a byte. */
+static void wait_for_output(struct terminal *terminal)
+{
+    const struct timespec gather = { .tv_nsec = GATHER_NS };
+
+    terminal->idle = true;
+    while (!terminal->closing && !ring_used(&terminal->out))
+        pthread_cond_wait(&terminal->changed, &terminal->lock);
+    terminal->idle = false;
+    if (terminal->closing)
+        return;
+    pthread_mutex_unlock(&terminal->lock);
+    nanosleep(&gather, NULL);
+    pthread_mutex_lock(&terminal->lock);
+}
+
 static void *writer_main(void *argument)
 {
     struct terminal *terminal = argument;
@@ -101,7 +120,7 @@ static void *writer_main(void *argument)
         const uint8_t *data;
         size_t size = ring_piece(&terminal->out, &data), done;
         if (!size) {
-            pthread_cond_wait(&terminal->changed, &terminal->lock);
+            wait_for_output(terminal);
             continue;
         }
         if (size > sizeof(piece))
@@ -148,7 +167,8 @@ bool terminal_put(struct terminal *terminal, uint8_t byte)
         taken = ring_room(&terminal->out) != 0;
         if (taken)
             ring_put(&terminal->out, byte);
-        pthread_cond_broadcast(&terminal->changed);
+        if (terminal->idle)
+            pthread_cond_broadcast(&terminal->changed);
     }
     pthread_mutex_unlock(&terminal->lock);
     return taken;
@@ -193,7 +213,7 @@ static void drain(struct terminal *terminal, int seconds)
     }
 }
 
-void terminal_close(struct terminal *terminal, int seconds)
+bool terminal_close(struct terminal *terminal, int seconds)
 {
     bool stuck = false;
 
@@ -213,6 +233,7 @@ void terminal_close(struct terminal *terminal, int seconds)
         tcsetattr(terminal->input, TCSANOW, &terminal->saved);
     terminal->is_tty = false;
     guard_dismiss(&terminal->guard);
+    return !stuck;
 }
 
 /* ---- Input ---- */

@@ -35,6 +35,7 @@ struct terminal {
     bool writer_runs, closing;
     bool wait_for_room; /* deterministic runs: terminal_put() waits */
     bool was_full;      /* somebody was told that there is no room */
+    bool idle;          /* the writer waits for something to do */
     bool broken;        /* nobody reads any more: output is dropped */
     struct ring in, out;
 };
@@ -46,8 +47,9 @@ int MUST_CHECK terminal_init(struct terminal *terminal, int input, int output, i
 int MUST_CHECK terminal_open(struct terminal *terminal, struct problem *problem);
 /* Starts the writer. */
 int MUST_CHECK terminal_start(struct terminal *terminal, struct problem *problem);
-/* Writes out what is queued (gives up after `seconds` without progress) and restores the modes. */
-void terminal_close(struct terminal *terminal, int seconds);
+/* Writes out what is queued (gives up after `seconds` without progress) and restores the modes.
+ * False if the writer hangs in write(): then `terminal` must stay until the process ends. */
+bool terminal_close(struct terminal *terminal, int seconds);
 /* The run is ending: terminal_put() waits no more. */
 void terminal_abandon(struct terminal *terminal);
 /* Modes back, and raw again: around being stopped. */

@@ -2,7 +2,8 @@
 /*
  * Engine's table: the Popek-Goldberg class of each row, in words of its own.
  *
- * The engine and the checker both call their classes CLASS_...; only engine_table.c sees the engine's.
+ * The engine and the checker both call their classes CLASS_...; only engine_table.c sees the
+ * engine's.
  */
 #ifndef ORIGAMI_TESTS_ENGINE_TABLE_H
 #define ORIGAMI_TESTS_ENGINE_TABLE_H

@@ -8,7 +8,7 @@
 #include "engine.h"
 #include "vector.h"
 
-#define FLAGS_COMPARED (FLAG_ARITHMETIC | FLAG_DF | FLAG_AC | FLAG_NT)
+#define FLAGS_COMPARED (FLAG_ARITHMETIC | FLAG_DF | FLAG_AC | FLAG_NT | FLAG_ID)
 
 static const char *compare_fault(const struct output *bare, const struct output *step)
 {
@@ -40,12 +40,12 @@ static const char *compare_registers(const struct output *bare, const struct out
     return bare->rip == step->rip ? NULL : "rip";
 }
 
-static const char *compare_extended(uint32_t size, struct output *bare, struct output *step)
+/* The x87 pointers (bytes 6 to 23) show the stub's place on the host, and the kernel's words at 464 are its
+ * own. */
+static const char *compare_extended(uint32_t size, const struct output *bare,
+                                    const struct output *step)
 {
-    /* The x87 pointers show the stub's place on the host, and the kernel's words at 464 are its own. */
-    memset(bare->extended + 6, 0, 18);
-    memset(step->extended + 6, 0, 18);
-    if (memcmp(bare->extended, step->extended, 24))
+    if (memcmp(bare->extended, step->extended, 6))
         return "x87 control, status or tag word";
     if (memcmp(bare->extended + 24, step->extended + 24, 4))
         return "mxcsr";
@@ -60,21 +60,57 @@ static const char *compare_extended(uint32_t size, struct output *bare, struct o
     return NULL;
 }
 
+static const char *compare_segments(const struct output *bare, const struct output *step)
+{
+    const struct selectors *b = &bare->selectors, *s = &step->selectors;
+    if (b->cs != s->cs || b->ss != s->ss)
+        return "cs or ss";
+    if (b->ds != s->ds || b->es != s->es || b->fs != s->fs || b->gs != s->gs)
+        return "ds, es, fs or gs";
+    return bare->fs_base == step->fs_base && bare->gs_base == step->gs_base ? NULL :
+                                                                              "fs or gs base";
+}
+
+/* PUSHF on the bare CPU pushes the TF that traps after it. */
+static const char *compare_memory(const struct input *in, const struct instruction *insn,
+                                  const struct output *bare, const struct output *step)
+{
+    uint64_t at = bare->gpr[REGISTER_RSP] + 1;
+    uint8_t difference = FLAG_TF >> 8;
+    if (memcmp(bare->data, step->data, DATA_SIZE) == 0)
+        return NULL;
+    if (insn->row->interpreter != INTERPRET_pushf || bare->faulted)
+        return "memory";
+    at = in->bits == 16 ? at & 0xffff : at - DATA_ADDRESS;
+    if (at >= DATA_SIZE || (bare->data[at] ^ step->data[at]) != difference ||
+        memcmp(bare->data, step->data, at) ||
+        memcmp(bare->data + at + 1, step->data + at + 1, DATA_SIZE - at - 1))
+        return "memory";
+    return NULL;
+}
+
 const char *compare(const struct batch *batch, uint32_t index, const struct instruction *insn,
-                    struct output *bare, struct output *step)
+                    const struct output *bare, const struct output *step)
 {
     uint64_t flags = FLAGS_COMPARED & ~(uint64_t)insn->row->flags_undefined;
     const char *what = compare_fault(bare, step);
-    (void)index;
     if (what == NULL)
         what = compare_registers(bare, step);
     if (what == NULL && ((bare->rflags ^ step->rflags) & flags))
         what = "rflags";
-    if (what == NULL && memcmp(bare->data, step->data, DATA_SIZE))
-        what = "memory";
+    if (what == NULL)
+        what = compare_segments(bare, step);
+    if (what == NULL)
+        what = compare_memory(&batch->input[index], insn, bare, step);
     if (what == NULL)
         what = compare_extended(batch->extended_size, bare, step);
     return what;
+}
+
+static void show_selectors(const struct selectors *s, uint64_t fs_base, uint64_t gs_base)
+{
+    printf("    cs %x ss %x ds %x es %x fs %x (%llx) gs %x (%llx)\n", s->cs, s->ss, s->ds, s->es, s->fs,
+           (unsigned long long)fs_base, s->gs, (unsigned long long)gs_base);
 }
 
 static void show(const char *side, const struct output *out)
@@ -85,6 +121,7 @@ static void show(const char *side, const struct output *out)
     for (unsigned i = 0; i < 16; i++)
         printf(" %llx", (unsigned long long)out->gpr[i]);
     printf("\n");
+    show_selectors(&out->selectors, out->fs_base, out->gs_base);
 }
 
 void report(const struct batch *batch, uint32_t index, const struct instruction *insn,
@@ -94,10 +131,11 @@ void report(const struct batch *batch, uint32_t index, const struct instruction 
     printf("difference in %s: %s (%u-bit) bytes", what, insn->row->mnemonic, in->bits);
     for (unsigned i = 0; i < in->length; i++)
         printf(" %02x", in->code[i]);
-    printf("\n  before: flags %llx\n   ", (unsigned long long)in->rflags);
+    printf("\n  before: offset %x flags %llx\n   ", in->offset, (unsigned long long)in->rflags);
     for (unsigned i = 0; i < 16; i++)
         printf(" %llx", (unsigned long long)in->gpr[i]);
     printf("\n");
+    show_selectors(&in->selectors, in->fs_base, in->gs_base);
     show("bare", bare);
     show("step", step);
     for (unsigned i = 0; i < DATA_SIZE; i++) {
@@ -107,7 +145,9 @@ void report(const struct batch *batch, uint32_t index, const struct instruction 
             break;
         }
     }
-    for (unsigned i = 0; i < EXTENDED_SIZE; i++) {
+    for (unsigned i = 0; i < batch->extended_size; i++) {
+        if ((i >= 464 && i < 512) || (i >= 6 && i < 24))
+            continue;
         if (bare->extended[i] != step->extended[i]) {
             printf("  extended state byte %u: bare %02x step %02x\n", i, bare->extended[i],
                    step->extended[i]);

@@ -61,14 +61,11 @@ bool explained(const struct difference *difference)
     return false;
 }
 
-uint64_t explained_show(void)
+void explained_show(void)
 {
-    uint64_t total = 0;
     for (unsigned i = 0; i < sizeof(explanations) / sizeof(explanations[0]); i++) {
         if (explanations[i].count)
             printf("explained: %8llu  %s\n", (unsigned long long)explanations[i].count,
                    explanations[i].reason);
-        total += explanations[i].count;
     }
-    return total;
 }

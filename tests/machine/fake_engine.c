@@ -220,7 +220,7 @@ static void step_deadline(void)
     /* RTC update interrupt: a deadline within a second appears. */
     port(0x70, 1, true, 11);
     port(0x71, 1, true, 0x12);
-    if (wire->deadline > 1000000000)
+    if (wire->deadline > 60000000000ull)
         exit(78);
     report(WIRE_EXIT_DEADLINE);
     if (!(wire->lines[1 / 64] & 1 << 8))

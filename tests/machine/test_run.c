@@ -111,6 +111,8 @@ static bool collect(int timeout)
                                .events = POLLIN } };
     ssize_t size;
 
+    if (run.output < 0 && run.errors < 0)
+        return false;
     if (poll(fds, run.input == run.output ? 1 : 2, timeout) <= 0)
         return true;
     if (fds[0].revents) {

@@ -223,6 +223,14 @@ static void test_usage(void **state)
     free(output);
 }
 
+/* A container's filter may keep us from giving up ports: then the row is refused. */
+static void assert_port_is_closed(const cJSON *root)
+{
+    const char *verdict = text_of(find_probe(root, "in"), "verdict");
+
+    assert_true(strcmp(verdict, "trapped-by-check") == 0 || strcmp(verdict, "not-probed") == 0);
+}
+
 static void become_nobody(void)
 {
     if (geteuid() == 0 && (setgroups(0, NULL) != 0 || setgid(NOBODY) != 0 || setuid(NOBODY) != 0))
@@ -236,7 +244,7 @@ static void test_unprivileged(void **state)
 
     (void)state;
     check_complete(root, status);
-    assert_string_equal(text_of(find_probe(root, "in"), "verdict"), "trapped-by-check");
+    assert_port_is_closed(root);
     cJSON_Delete(root);
 }
 
@@ -308,7 +316,7 @@ static void test_granted_ports(void **state)
     (void)state;
     check_complete(root, status);
     assert_string_equal(text_of(find_probe(root, "cli"), "verdict"), "trapped-by-check");
-    assert_string_equal(text_of(find_probe(root, "in"), "verdict"), "trapped-by-check");
+    assert_port_is_closed(root);
     assert_string_equal(text_of(find_probe(root, "popf_if"), "verdict"), "critical-proved");
     cJSON_Delete(root);
 }
@@ -339,13 +347,27 @@ static void close_tsc(void)
     (void)prctl(PR_SET_TSC, PR_TSC_SIGSEGV, 0, 0, 0);
 }
 
+#if defined(__SANITIZE_ADDRESS__)
+#define CLOCK_IS_NEEDED true
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define CLOCK_IS_NEEDED true
+#endif
+#endif
+#ifndef CLOCK_IS_NEEDED
+#define CLOCK_IS_NEEDED false
+#endif
+
 /* No clock: no cycles, but every verdict, since single steps tell emulation. */
 static void test_without_clock(void **state)
 {
     int status;
-    cJSON *root = probe_json(close_tsc, &status);
+    cJSON *root;
 
     (void)state;
+    if (CLOCK_IS_NEEDED)
+        skip(); /* AddressSanitizer executes RDTSC itself */
+    root = probe_json(close_tsc, &status);
     check_complete(root, status);
     assert_string_equal(text_of(find_probe(root, "rdtsc"), "verdict"), "closed-by-control-bit");
     assert_null(cJSON_GetObjectItem(find_probe(root, "pushf"), "minimum_cycles"));

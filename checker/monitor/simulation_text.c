@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: MIT */
+/* Simulation for people: did they agree, and who ran what. */
+#include "program.h"
+#include "report.h"
+#include "simulation.h"
+
+const char *const compare_end_names[] = {
+    [END_HALTED] = "halted",
+    [END_TRAP_STORM] = "trap storm",
+    [END_STEP_LIMIT] = "step limit",
+    [END_DEAD] = "stuck",
+    [END_DIFFERENT] = "different",
+    [END_MONITOR_CELLS] = "monitor cells",
+};
+
+void simulation_efficiency(const struct tower *tower, uint64_t *direct, uint64_t *indirect)
+{
+    *direct = 0;
+    *indirect = tower->innocuous_indirect;
+    for (unsigned i = 0; i < tower->description->instruction_count; i++)
+        if (tower->plan->rows[i].innocuous)
+            *direct += tower->direct_by[i];
+}
+
+/* Memory only where it is not what it was. */
+static void print_state(const struct isa_description *description,
+                        const struct machine_state *state, const struct machine_state *was,
+                        FILE *out)
+{
+    bool first = true;
+
+    for (unsigned i = 0; i < description->cell_count; i++) {
+        const struct isa_cell *cell = &description->cells[i];
+        bool always =
+            cell->role == ROLE_MODE || cell->role == ROLE_RELOCATION || cell->role == ROLE_PC;
+        uint32_t count = cell->role == ROLE_MEMORY ? state->memory_size : cell->count;
+
+        for (uint32_t j = 0; j < count; j++) {
+            uint64_t value = state->values[cell->offset + j];
+
+            if (cell->role == ROLE_MEMORY ? value == was->values[cell->offset + j]
+                                          : value == 0 && !always)
+                continue;
+            fprintf(out, "%s%s", first ? "" : ", ", cell->name);
+            if (cell->is_array)
+                fprintf(out, "[%u]", j);
+            fputs(" = ", out);
+            report_value(cell, value, out);
+            first = false;
+        }
+    }
+    fprintf(out, "%s\n", state->halted ? "; halted" : "");
+}
+
+static void print_last_step(const struct simulation *simulation, FILE *out)
+{
+    const struct comparison *comparison = simulation->comparison;
+    const struct step_record *record = &comparison->record;
+    char text[160] = "no instruction";
+
+    if (record->instruction != NULL)
+        program_print(record->instruction, &record->input, text, sizeof(text));
+    fprintf(out, "step %llu, at %llu: %s%s", (unsigned long long)comparison->steps,
+            (unsigned long long)comparison->pc, text,
+            record->outcome.kind == OUTCOME_TRAP    ? ", which traps"
+            : record->outcome.kind == OUTCOME_FAULT ? ", which memory-traps"
+                                                    : "");
+    if (record->outcome.kind != OUTCOME_NORMAL)
+        fprintf(out, " (code %llu)", (unsigned long long)record->outcome.code);
+    fputc('\n', out);
+}
+
+static void print_difference(const struct simulation *simulation, FILE *out)
+{
+    const struct comparison *comparison = simulation->comparison;
+    const struct isa_description *description = simulation->tower->description;
+
+    fputs("DIFFERENT from the bare machine, ", out);
+    fputs(simulation->at_end ? "compared at the end; the last was " : "after ", out);
+    print_last_step(simulation, out);
+    fputs("  difference:    ", out);
+    if (comparison->cell == NULL)
+        fputs("halted or stuck", out);
+    else
+        fputs(comparison->cell->name, out);
+    if (comparison->cell != NULL && comparison->cell->is_array)
+        fprintf(out, "[%u]", comparison->element);
+    fputs(" is ", out);
+    report_value(comparison->cell, comparison->seen[0], out);
+    fputs(" bare, ", out);
+    report_value(comparison->cell, comparison->seen[1], out);
+    fputs(" under the monitor\n", out);
+    fputs("  before, both:  ", out);
+    print_state(description, &comparison->before, &comparison->before, out);
+    fputs("  after, bare:   ", out);
+    print_state(description, &comparison->bare, &comparison->before, out);
+    fputs("  after, virtual: ", out);
+    print_state(description, &comparison->virtual, &comparison->before, out);
+    fputs("  (cells that are 0 and memory that did not change are left out)\n", out);
+}
+
+static void print_end(const struct simulation *simulation, FILE *out)
+{
+    const struct comparison *comparison = simulation->comparison;
+
+    if (comparison->end == END_DIFFERENT) {
+        print_difference(simulation, out);
+        return;
+    }
+    if (comparison->end == END_MONITOR_CELLS) {
+        fprintf(out,
+                "NO MONITOR: a trap of the hardware writes cell %u; the description lets the "
+                "monitor keep cells 0 to %u\n",
+                simulation->tower->trouble_cell,
+                simulation->tower->description->monitor_cells - 1);
+        return;
+    }
+    if (simulation->tower->depth > 0)
+        fprintf(out, "EQUAL to the bare machine, compared through the VM map %s\n",
+                simulation->at_end ? "at the end" : "after every step");
+    fprintf(out, "  ended:        %s after %llu steps, %llu of them traps; ",
+            compare_end_names[comparison->end], (unsigned long long)comparison->steps,
+            (unsigned long long)comparison->traps);
+    print_last_step(simulation, out);
+    fputs("  final state:  ", out);
+    print_state(simulation->tower->description, &comparison->bare, &comparison->initial, out);
+    fputs("                (cells that are 0 and memory that did not change are left out)\n", out);
+}
+
+static const char *reason(const struct monitor_plan *plan)
+{
+    switch (plan->kind) {
+    case MONITOR_CLASSIC:
+        return "Theorem 1: what is sensitive is privileged, so it traps and is emulated";
+    case MONITOR_HYBRID:
+        return "Theorem 3: the guest's supervisor code is interpreted, user code runs";
+    default:
+        return "critical instructions are replaced by traps when first reached";
+    }
+}
+
+static void print_instructions(const struct tower *tower, FILE *out)
+{
+    fputs("\n  instruction                   directly    emulated\n", out);
+    for (unsigned i = 0; i < tower->plan->count; i++) {
+        const struct plan_row *row = &tower->plan->rows[i];
+        uint64_t emulated = 0;
+
+        for (unsigned n = 1; n <= tower->depth; n++)
+            emulated += tower->levels[n].counters.by_instruction[i];
+        if (emulated != 0 || tower->direct_by[i] != 0)
+            fprintf(out, "  %-28s %9llu   %9llu  %s\n", tower->description->instructions[i]->name,
+                    (unsigned long long)tower->direct_by[i], (unsigned long long)emulated,
+                    row->innocuous    ? "innocuous"
+                    : row->privileged ? "privileged"
+                                      : "critical");
+    }
+}
+
+static void print_counters(const struct simulation *simulation, FILE *out)
+{
+    const struct tower *tower = simulation->tower;
+    uint64_t direct, indirect;
+
+    simulation_efficiency(tower, &direct, &indirect);
+    fprintf(out, "\n  efficiency:   %llu of %llu innocuous instructions ran directly",
+            (unsigned long long)direct, (unsigned long long)(direct + indirect));
+    fputs(indirect == 0 && direct > 0                      ? ": no monitor was involved in them\n"
+          : indirect > 0 && tower->plan->kind == MONITOR_HYBRID ? "; the others were supervisor code\n"
+                                                                : "\n",
+          out);
+    print_instructions(tower, out);
+    fputs("\n  monitor     traps  emulated  reflected  interpreted  allocator  for the one above\n",
+          out);
+    for (unsigned n = 1; n <= tower->depth; n++) {
+        const struct monitor_counters *c = &tower->levels[n].counters;
+
+        fprintf(out, "  %7u  %8llu  %8llu  %9llu  %11llu  %9llu  %17llu\n", n,
+                (unsigned long long)c->traps, (unsigned long long)c->emulated,
+                (unsigned long long)c->reflected, (unsigned long long)c->interpreted,
+                (unsigned long long)c->allocator, (unsigned long long)c->nested);
+    }
+    if (tower->patches != NULL)
+        fprintf(out,
+                "\n  executed copy: %llu instructions scanned, %llu replaced by a trap, %llu hits, "
+                "%llu made again as the program had changed\n",
+                (unsigned long long)tower->patch.scanned, (unsigned long long)tower->patch.replaced,
+                (unsigned long long)tower->patch.hits, (unsigned long long)tower->patch.invalidated);
+}
+
+void simulation_text(const struct simulation *simulation, FILE *out)
+{
+    const struct tower *tower = simulation->tower;
+    const struct isa_description *description = tower->description;
+
+    fprintf(out, "%s: %s\n", description->title != NULL ? description->title : description->name,
+            simulation->program);
+    if (tower->depth == 0) {
+        fprintf(out, "  machine:      bare, %u cells of memory\n", tower->levels[0].memory_size);
+        print_end(simulation, out);
+        return;
+    }
+    fprintf(out, "  monitor:      %s%s; %s\n", monitor_kind_names[tower->plan->kind],
+            simulation->forced ? ", as asked" : "", reason(tower->plan));
+    fprintf(out, "  machines:     %u of %u cells; each of %u monitor%s keeps %u, the guest has %u\n",
+            1 + tower->depth, tower->levels[0].memory_size, tower->depth,
+            tower->depth == 1 ? "" : "s", tower->monitor_cells,
+            tower->levels[tower->depth].memory_size);
+    print_end(simulation, out);
+    if (simulation->comparison->end != END_MONITOR_CELLS)
+        print_counters(simulation, out);
+}

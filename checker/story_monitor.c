@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: MIT */
+/* The story's end: what a monitor makes of an instruction, and what can be done where it fails. */
+#include "messages.h"
+#include "story.h"
+
+#include <string.h>
+
+struct difference {
+    char cell[STORY_NAME_SIZE];
+    char first[STORY_VALUE_SIZE], second[STORY_VALUE_SIZE];
+};
+
+static void read_difference(const struct witness *witness, struct difference *difference)
+{
+    story_cell_name(witness, difference->cell, sizeof(difference->cell));
+    story_value(witness->cell, witness->seen[0], difference->first, sizeof(difference->first));
+    story_value(witness->cell, witness->seen[1], difference->second, sizeof(difference->second));
+    if (witness->cell == NULL) {
+        (void)snprintf(difference->first, sizeof(difference->first), "%s",
+                       witness->seen[0] != 0 ? _("yes") : _("no"));
+        (void)snprintf(difference->second, sizeof(difference->second), "%s",
+                       witness->seen[1] != 0 ? _("yes") : _("no"));
+    }
+}
+
+/* It changes, in user mode and without a trap, what belongs to the monitor. */
+static void tell_grab(struct story *story, const struct witness *witness)
+{
+    const char *name = witness->instruction->name;
+    struct difference is;
+
+    read_difference(witness, &is);
+    if (witness->cell->role == ROLE_MODE)
+        story_say(story,
+                  _("A monitor lets its guest run in user mode. There %s changes the processor's "
+                    "mode from %s to %s without a trap: from then on the machine runs in a mode "
+                    "that the monitor did not choose. Resource control is lost."),
+                  name, is.first, is.second);
+    else if (witness->cell->role == ROLE_RELOCATION)
+        story_say(story,
+                  _("A monitor gives its guest a window of memory. There %s changes %s from %s to "
+                    "%s without a trap: the guest moves its own window, over the monitor's memory "
+                    "or another guest's. Resource control is lost."),
+                  name, is.cell, is.first, is.second);
+    else
+        story_say(story,
+                  _("Resources are handed out by the monitor's allocator. %s changes %s from %s to "
+                    "%s in user mode without a trap: the allocator is never asked, and the real "
+                    "resource changes where only the guest's own should. Resource control is lost."),
+                  name, is.cell, is.first, is.second);
+}
+
+/* On the bare machine the kernel changes something; under a monitor it is in user mode. */
+static void tell_silence(struct story *story, const struct witness *witness)
+{
+    struct difference is;
+
+    read_difference(witness, &is);
+    story_say(story,
+              _("On the bare machine a kernel uses %s to change %s from %s to %s. Under a monitor "
+                "the kernel runs in user mode, and there the instruction does not always trap: the "
+                "monitor is not told, and its record of the guest's %s goes stale. The kernel goes "
+                "on as if the change had happened. Equivalence is lost."),
+              witness->instruction->name, is.cell, is.first, is.second, is.cell);
+}
+
+static void tell_leak(struct story *story, const struct witness *witness)
+{
+    const char *name = witness->instruction->name;
+    struct difference is;
+
+    read_difference(witness, &is);
+    if (property_rows[witness->property].relation == RELATION_MODE)
+        story_say(story,
+                  _("A guest's kernel believes to be in supervisor mode, but a monitor runs it in "
+                    "user mode. For %s the bare machine leaves %s = %s; under the monitor it is %s. "
+                    "Nothing traps, so the monitor can't put it right: the kernel sees that it is "
+                    "not what it believes to be. Equivalence is lost."),
+                  name, is.cell, is.first, is.second);
+    else if (property_rows[witness->property].relation == RELATION_RELOCATED)
+        story_say(story,
+                  _("A monitor keeps its guest elsewhere in memory than the guest believes. %s "
+                    "shows it: %s is %s at the one place and %s at the other, and nothing traps. "
+                    "The guest sees the real relocation instead of its own. Equivalence is lost."),
+                  name, is.cell, is.first, is.second);
+    else
+        story_say(story,
+                  _("A monitor keeps each guest's resources apart from the real ones. %s shows the "
+                    "real one: %s is %s with the one value and %s with the other, and nothing "
+                    "traps. The guest reads the host's state instead of its own. Equivalence is "
+                    "lost."),
+                  name, is.cell, is.first, is.second);
+}
+
+static void tell_error(struct story *story)
+{
+    const struct witness *witness = analysis_main_witness(story->report);
+
+    story_add(story, STORY_HEADING, NULL, _("What a monitor would get wrong"));
+    if (witness == NULL)
+        return;
+    switch (witness->property) {
+    case PROPERTY_CONTROL_USER:
+        tell_grab(story, witness);
+        break;
+    case PROPERTY_CONTROL_SUPERVISOR:
+        tell_silence(story, witness);
+        break;
+    default:
+        tell_leak(story, witness);
+        break;
+    }
+}
+
+static void tell_ways_out(struct story *story)
+{
+    const char *name = story->report->instruction->name;
+
+    story_add(story, STORY_HEADING, NULL, _("The ways out"));
+    story_item(story, _("Patching"),
+               _("Find %s while the guest runs (dynamic recompilation), before it is reached, and "
+                 "replace it by a trap or by a call into the monitor, which does it on the guest's "
+                 "own state. The replacements are kept in a cache."),
+               name);
+    story_item(story, _("Paravirtualization"), "%s",
+               _("Change the guest's source: it calls the monitor instead."));
+    if (story->report->is[CLASS_HYBRID_CRITICAL] == ANSWER_NO)
+        story_item(story, _("Hybrid monitor"),
+                   _("Helps here: %s is not user sensitive. A monitor that interprets all of the "
+                     "guest's supervisor code and lets only its user code run directly never runs "
+                     "it where it does harm (Theorem 3)."),
+                   name);
+    else if (story->report->is[CLASS_HYBRID_CRITICAL] == ANSWER_YES)
+        story_item(story, _("Hybrid monitor"),
+                   _("Does not help: %s is user sensitive. It does harm in the guest's user code "
+                     "too, which a hybrid monitor would run directly (Theorem 3 fails)."),
+                   name);
+    story_item(story, _("Hardware"), "%s",
+               _("Make it trap in user mode in every state (the MC68010 did so for MOVE from SR, "
+                 "UMIP for x86's SGDT), or add a mode in which the guest's supervisor is a real "
+                 "one over registers of its own (VT-x, AMD-V, SIE)."));
+}
+
+static void tell_direct(struct story *story)
+{
+    const enum answer *is = story->report->is;
+    const char *name = story->report->instruction->name;
+
+    story_add(story, STORY_HEADING, NULL, _("What a monitor does with it"));
+    if (is[CLASS_PRIVILEGED] == ANSWER_YES && is[CLASS_SENSITIVE] == ANSWER_YES)
+        story_say(story,
+                  _("It traps, always. The dispatcher looks at the trapped instruction; its "
+                    "interpreter for %s does on the guest's own mode, relocation and resources "
+                    "what the bare machine would have done."),
+                  name);
+    else if (is[CLASS_PRIVILEGED] == ANSWER_YES)
+        story_say(story,
+                  _("It traps, so the monitor has an interpreter for %s, although nothing about it "
+                    "is sensitive."),
+                  name);
+    else if (is[CLASS_INNOCUOUS] == ANSWER_YES)
+        story_say(story, _("Nothing: %s runs directly on the hardware, at full speed."), name);
+    else
+        story_say(story, "%s", _("Unknown: its classes could not all be decided."));
+    if (is[CLASS_COMMUTES] == ANSWER_NO)
+        story_say(story, "%s",
+                  _("But the classes are not the whole truth. With the standard way of putting a "
+                    "guest into a machine (the paper's map f) there is a state, shown above, where "
+                    "it neither traps rightly nor gives the bare machine's result: what works by "
+                    "the theorem needs care in a real monitor."));
+}
+
+void story_tell_monitor(struct story *story)
+{
+    if (story->report->is[CLASS_CRITICAL] == ANSWER_YES) {
+        tell_error(story);
+        tell_ways_out(story);
+    } else {
+        tell_direct(story);
+    }
+}
+
+void story_classes_line(const struct instruction_report *report, char *text, size_t size)
+{
+    static const struct {
+        enum instruction_class class;
+        const char *word;
+    } rows[] = {
+        { CLASS_CONTROL, N_("control sensitive") },   { CLASS_LOCATION, N_("location sensitive") },
+        { CLASS_MODE, N_("mode sensitive") },         { CLASS_RESOURCE, N_("resource sensitive") },
+        { CLASS_PARTIAL, N_("partially trapping") },  { CLASS_INNOCUOUS, N_("innocuous") },
+        { CLASS_USER_SENSITIVE, N_("user sensitive") },
+    };
+    enum answer privileged = report->is[CLASS_PRIVILEGED];
+    bool undecided = privileged == ANSWER_UNDECIDED;
+    size_t used = 0;
+
+    (void)snprintf(text, size, "%s",
+                   privileged == ANSWER_YES                         ? _("privileged")
+                   : report->is[CLASS_CRITICAL] == ANSWER_YES       ? _("CRITICAL")
+                   : privileged == ANSWER_NO                        ? _("not privileged")
+                                                                    : _("undecided"));
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        used = strlen(text);
+        if (report->is[rows[i].class] == ANSWER_YES)
+            (void)snprintf(text + used, size - used, "%s%s", _(", "), _(rows[i].word));
+        undecided = undecided || report->is[rows[i].class] == ANSWER_UNDECIDED;
+    }
+    used = strlen(text);
+    if (undecided && privileged != ANSWER_UNDECIDED)
+        (void)snprintf(text + used, size - used, "%s%s", _(", "), _("undecided"));
+}
+
+void story_difference_line(const struct witness *witness, char *text, size_t size)
+{
+    struct difference is;
+
+    read_difference(witness, &is);
+    if (!witness->has_difference)
+        (void)snprintf(text, size, "%s", _("no difference to show"));
+    else if (property_rows[witness->property].relation == RELATION_SINGLE)
+        (void)snprintf(text, size, _("%s goes from %s to %s"), is.cell, is.first, is.second);
+    else
+        (void)snprintf(text, size, _("%s is %s against %s"), is.cell, is.first, is.second);
+}

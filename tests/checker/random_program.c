@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: MIT */
+/* Random programs: biased towards what runs for a while before it goes wrong. */
+#include "random_program.h"
+#include "random_machine.h"
+
+#include <errno.h>
+#include <string.h>
+
+enum { WORDS_LEARNT = 6, TRIES = 60 };
+
+int random_program_init(struct random_program *random, const struct isa_description *description)
+{
+    memset(random, 0, sizeof(*random));
+    random->description = description;
+    return machine_state_init(&random->scratch, description);
+}
+
+void random_program_release(struct random_program *random)
+{
+    machine_state_release(&random->scratch);
+}
+
+static uint64_t pick(struct random_program *random, uint64_t bound)
+{
+    return random_next(&random->state) % bound;
+}
+
+static uint64_t bits(struct random_program *random, unsigned width)
+{
+    uint64_t value = random_next(&random->state);
+
+    return width >= 64 ? value : value & (((uint64_t)1 << width) - 1);
+}
+
+/* Mostly a small number, as addresses are. */
+static uint64_t number(struct random_program *random, unsigned width, uint32_t memory_size)
+{
+    uint64_t value = pick(random, 4) == 0 ? random_next(&random->state) : pick(random, memory_size);
+
+    return width >= 64 ? value : value & (((uint64_t)1 << width) - 1);
+}
+
+static bool is_control(const struct isa_cell *cell)
+{
+    return cell->role == ROLE_MODE || cell->role == ROLE_RELOCATION || cell->role == ROLE_PC;
+}
+
+static bool reachable(const struct isa_description *description, const struct machine_state *state)
+{
+    uint64_t pc = state->values[description->cells[description->pc_cell].offset], physical = 0;
+
+    return (description->map_address_width >= 64 || pc >> description->map_address_width == 0) &&
+           evaluate_map(description, state, pc, machine_state_mode(state, description),
+                        &physical) == 0;
+}
+
+/* Is most of what programs name mapped? */
+static bool roomy(struct random_program *random, const struct machine_state *state)
+{
+    uint64_t physical = 0, mode = machine_state_mode(state, random->description);
+    unsigned mapped = 0;
+
+    for (int i = 0; i < 4; i++)
+        if (evaluate_map(random->description, state, pick(random, state->memory_size), mode,
+                         &physical) == 0)
+            mapped++;
+    return mapped >= 3;
+}
+
+/* A bound is often all of memory, and a base nothing. */
+static uint64_t relocation(struct random_program *random, unsigned width, uint32_t memory_size)
+{
+    uint64_t mask = width >= 64 ? UINT64_MAX : ((uint64_t)1 << width) - 1;
+
+    if (pick(random, 3) == 0)
+        return number(random, width, memory_size);
+    return pick(random, 2) == 0 ? 0 : memory_size & mask;
+}
+
+/* Mode, relocation and program counter that belong together: the next fetch works. */
+static void control(struct random_program *random, struct machine_state *state, bool supervisor)
+{
+    const struct isa_description *description = random->description;
+    bool any = pick(random, 8) == 0;
+
+    for (int i = 0; i < TRIES; i++) {
+        for (unsigned j = 0; j < description->cell_count; j++) {
+            const struct isa_cell *cell = &description->cells[j];
+
+            for (uint32_t k = 0; is_control(cell) && k < cell->count; k++)
+                state->values[cell->offset + k] =
+                    cell->role == ROLE_RELOCATION
+                        ? relocation(random, cell->width, state->memory_size)
+                        : number(random, cell->width, state->memory_size);
+        }
+        machine_state_set_mode(state, description,
+                               supervisor || pick(random, 3) == 0 ? description->supervisor
+                                                                  : description->user);
+        if (evaluate_valid(description, state) && reachable(description, state) &&
+            (any || roomy(random, state)))
+            return;
+    }
+}
+
+/* What the trap rule saves of a plausible state, as the first cell of memory that it changes. */
+static bool learn(struct random_program *random, const struct machine_state *state, bool supervisor,
+                  uint64_t *word)
+{
+    const struct isa_description *description = random->description;
+    struct machine_state *scratch = &random->scratch;
+    uint64_t *memory = machine_state_memory(scratch, description);
+
+    machine_state_copy(scratch, state, description);
+    control(random, scratch, supervisor);
+    memset(memory, 0, state->memory_size * sizeof(*memory));
+    if (evaluate_trap(description, scratch, bits(random, description->trap_width)) != 0)
+        return false;
+    for (uint32_t i = 0; i < state->memory_size; i++) {
+        if (memory[i] != 0) {
+            *word = memory[i];
+            return true;
+        }
+    }
+    return false;
+}
+
+static void place_instruction(struct random_program *random, struct machine_state *state,
+                              uint32_t at)
+{
+    const struct isa_description *description = random->description;
+    const struct isa_instruction *instruction =
+        description->instructions[pick(random, description->instruction_count)];
+    uint64_t operands[ISA_MAX_OPERANDS], words[ISA_MAX_WORDS];
+
+    if (instruction->words == 0 || at + instruction->words > state->memory_size)
+        return;
+    for (unsigned i = 0; i < instruction->operand_count; i++) {
+        const struct isa_operand *operand = &instruction->operands[i];
+
+        operands[i] = operand->domain != NULL
+                          ? operand->domain[pick(random, operand->domain_count)]
+                          : number(random, operand->width, state->memory_size);
+    }
+    encode_instruction(description, instruction, operands, words);
+    for (unsigned i = 0; i < instruction->words; i++)
+        machine_state_memory(state, description)[at + i] = words[i];
+}
+
+/* Vectors that a trap survives: the cells that the monitor would keep hold words that were learnt,
+ * and are tried until a trap leads to a supervisor that can fetch. */
+static void vectors(struct random_program *random, struct machine_state *state)
+{
+    const struct isa_description *description = random->description;
+    uint64_t *memory = machine_state_memory(state, description);
+    struct machine_state *scratch = &random->scratch;
+
+    for (int i = 0; i < TRIES; i++) {
+        uint32_t cells = description->monitor_cells < state->memory_size ? description->monitor_cells
+                                                                         : state->memory_size;
+
+        for (uint32_t j = 0; j < cells; j++)
+            if (!learn(random, state, true, &memory[j]))
+                memory[j] = bits(random, description->cells[description->memory_cell].width);
+        machine_state_copy(scratch, state, description);
+        if (evaluate_trap(description, scratch, 0) == 0 && evaluate_valid(description, scratch) &&
+            machine_state_mode(scratch, description) == description->supervisor &&
+            reachable(description, scratch))
+            return;
+    }
+}
+
+void random_program_make(struct random_program *random, uint64_t seed, struct machine_state *state)
+{
+    const struct isa_description *description = random->description;
+    uint64_t *memory = machine_state_memory(state, description);
+    uint64_t learnt[WORDS_LEARNT] = { 0 };
+
+    random->state = seed;
+    memset(state->values, 0, description->value_count * sizeof(*state->values));
+    state->halted = false;
+    for (unsigned i = 0; i < description->cell_count; i++) {
+        const struct isa_cell *cell = &description->cells[i];
+
+        for (uint32_t j = 0; cell->role != ROLE_MEMORY && j < cell->count; j++)
+            state->values[cell->offset + j] = number(random, cell->width, state->memory_size);
+    }
+    control(random, state, pick(random, 2) == 0);
+    for (int i = 0; i < WORDS_LEARNT; i++)
+        (void)learn(random, state, false, &learnt[i]);
+    for (uint32_t i = 0; i < state->memory_size; i++) {
+        uint64_t kind = pick(random, 20);
+        unsigned width = description->cells[description->memory_cell].width;
+
+        if (kind < 3)
+            memory[i] = learnt[pick(random, WORDS_LEARNT)];
+        else if (kind < 4)
+            memory[i] = number(random, width, state->memory_size);
+        else if (kind < 5)
+            memory[i] = bits(random, width);
+        else
+            place_instruction(random, state, i);
+    }
+    vectors(random, state);
+}
