@@ -148,6 +148,8 @@ struct vcpu_statistics {
     uint64_t interrupts, nmis, halts;
     uint64_t port_exits, mmio_exits, port_internal, mmio_internal;
     uint64_t tlb_misses, tlb_flushes, decodes, decode_hits, stubs_built, stubs_refused;
+    uint64_t translated, translated_blocks, cache_flushes, pages_invalidated; /* Soft tier */
+    uint64_t inline_misses, jump_misses, soft_steps, soft_faults, table_clears;
     uint64_t nanoseconds_run, nanoseconds_halted, nanoseconds_machine;
 };
 

@@ -92,10 +92,8 @@ static void handler(int number, siginfo_t *information, void *context)
     uint64_t ip = (uint64_t)uc->uc_mcontext.gregs[REG_RIP];
     (void)information;
     if (running_translator && translator_contains(running_translator, ip)) {
-        running_translator->context->fault_ip = ip;
-        running_translator->context->reason = SOFT_EXIT_FAULT;
-        uc->uc_mcontext.gregs[REG_RIP] =
-            (greg_t)(uintptr_t)(running_translator->code + running_translator->exit);
+        translator_fault(running_translator, ip);
+        uc->uc_mcontext.gregs[REG_RIP] = (greg_t)translator_exit(running_translator);
         return;
     }
     if (running == NULL || !stub_contains(running, ip)) {
@@ -222,6 +220,5 @@ struct translator *hosted_translator_create(struct vcpu *vcpu)
         return NULL;
     syscall(SYS_arch_prctl, 0x1001 /* ARCH_SET_GS */, t->context);
     running_translator = t;
-    vcpu->translator = t;
     return t;
 }

@@ -13,8 +13,9 @@ static uint64_t never(unsigned index, unsigned shift, unsigned entries)
     return 0 - ((uint64_t)((index + 1) & (entries - 1)) << shift);
 }
 
-static void tables_clear(struct translator *t)
+static void tables_clear(struct vcpu *vcpu)
 {
+    struct translator *t = vcpu->translator;
     for (unsigned view = 0; view < SOFT_VIEWS; view++) {
         struct soft_tables *tables = &t->context->tables[view];
         for (unsigned i = 0; i < SOFT_TLB; i++)
@@ -22,7 +23,7 @@ static void tables_clear(struct translator *t)
         for (unsigned i = 0; i < SOFT_JUMPS; i++)
             tables->jump[i] = never(i, 0, SOFT_JUMPS);
     }
-    t->clears++;
+    vcpu->statistics.table_clears++;
 }
 
 static bool host_has_bmi2(void)
@@ -42,8 +43,10 @@ int translator_init(struct translator *t, struct vcpu *vcpu)
     context->mask_page = ~4095ull;
     context->mask_sign = 1ull << 63;
     context->mask_jump = SOFT_JUMPS - 1;
+    context->mask_high = 0xffff800000000000ull;
+    vcpu->translator = t;
     emit_common(t);
-    tables_clear(t);
+    tables_clear(vcpu);
     vcpu->vm->memory.code_written = translator_page_written;
     vcpu->vm->memory.code_context = vcpu;
     return 0;
@@ -107,6 +110,7 @@ void translator_page_written(void *context, uint64_t gpa)
             t->block[i].valid = 0;
     }
     t->invalidations++;
+    vcpu->statistics.pages_invalidated++;
     for (unsigned view = 0; view < SOFT_VIEWS; view++) {
         for (unsigned i = 0; i < SOFT_JUMPS; i++)
             t->context->tables[view].jump[i] = never(i, 0, SOFT_JUMPS);
@@ -126,8 +130,8 @@ void translator_flush(struct vcpu *vcpu)
     t->block_count = t->insn_count = 0;
     t->used = t->common;
     t->invalidations++;
-    t->flushes++;
-    tables_clear(t);
+    vcpu->statistics.cache_flushes++;
+    tables_clear(vcpu);
 }
 
 /* ---- Mode ---- */
@@ -135,6 +139,12 @@ void translator_flush(struct vcpu *vcpu)
 static bool flat(const struct segment_register *segment)
 {
     return segment->base == 0 && segment->limit == 0xffffffffu && !segment->unusable;
+}
+
+/* Readable, writable, growing upwards: no access through it can fault by its segment. */
+static bool flat_data(const struct segment_register *segment)
+{
+    return flat(segment) && (segment->rights & 0x1e) == 0x12;
 }
 
 bool translator_possible(const struct vcpu *vcpu)
@@ -148,8 +158,9 @@ bool translator_possible(const struct vcpu *vcpu)
         return false;
     if (vcpu->long_code)
         return true;
-    return vcpu->stack_size == 4 && flat(&r->segment[SEGMENT_CS]) && flat(&r->segment[SEGMENT_DS]) &&
-           flat(&r->segment[SEGMENT_ES]) && flat(&r->segment[SEGMENT_SS]);
+    return vcpu->stack_size == 4 && flat(&r->segment[SEGMENT_CS]) &&
+           flat_data(&r->segment[SEGMENT_DS]) && flat_data(&r->segment[SEGMENT_ES]) &&
+           flat_data(&r->segment[SEGMENT_SS]);
 }
 
 static uint32_t mode_of(const struct vcpu *vcpu)
@@ -187,7 +198,7 @@ static void tables_check(struct vcpu *vcpu)
     t->seen_flushes = vcpu->tlb.flushes;
     t->seen_tag = vcpu->tlb.tag;
     t->seen_signature = now;
-    tables_clear(t);
+    tables_clear(vcpu);
 }
 
 /* ---- Finding the next block ---- */
@@ -255,7 +266,7 @@ static bool slow_access(struct vcpu *vcpu)
     bool write = context->info >> 16 & 1;
     uint32_t before = t->invalidations;
     struct translation page;
-    t->slow++;
+    vcpu->statistics.inline_misses++;
     if ((address & 4095) + size > 4096)
         return false;
     if (linear_translate(vcpu, address, write ? ACCESS_WRITE : ACCESS_READ, &page) || page.host == NULL)
@@ -313,7 +324,6 @@ static void chain(struct translator *t, uint32_t site, const struct soft_block *
 {
     uint32_t distance = block->code - (site + 4);
     __atomic_store_n((uint32_t *)(void *)(t->write_view + site), distance, __ATOMIC_RELAXED);
-    t->chains++;
 }
 
 /* Runs from `block` until an exit. True: r.rip is a new place to look up; false: step there. */
@@ -333,16 +343,20 @@ static bool run_from(struct vcpu *vcpu, struct soft_block *block)
             back_out(vcpu, block, context->info & 0xff);
             return false;
         }
+        case SOFT_EXIT_UNDO:
+            block = block_of_code(t, (uint32_t)context->chain_site);
+            back_out(vcpu, block, context->info & 0xff);
+            return false;
         case SOFT_EXIT_FAULT: {
             uint32_t at = (uint32_t)(context->fault_ip - (uint64_t)(uintptr_t)t->code);
-            t->faults++;
+            vcpu->statistics.soft_faults++;
             block = block_of_code(t, at);
             back_out(vcpu, block, insn_of_code(t, block, at));
             return false;
         }
         case SOFT_EXIT_STEP:
             vcpu->r.rip = context->exit_rip;
-            t->steps++;
+            vcpu->statistics.soft_steps++;
             return false;
         default:
             vcpu->r.rip = context->exit_rip;
@@ -367,21 +381,21 @@ int translator_run(struct vcpu *vcpu, uint64_t end)
         return 1;
     jump_fill(t, block);
     context->left = limit;
-    bool more = true;
-    while (more) {
+    bool step;
+    for (;;) {
         uint32_t before = t->invalidations;
-        more = run_from(vcpu, block);
-        if (!more || context->reason == SOFT_EXIT_BUDGET)
+        step = !run_from(vcpu, block);
+        if (step || context->reason == SOFT_EXIT_BUDGET)
             break;
         uint64_t reason = context->reason, site = context->chain_site;
-        t->lookups++;
+        vcpu->statistics.jump_misses++;
         block = block_at(vcpu, vcpu->r.rip, mode);
-        if (block == NULL || t->invalidations != before) {
-            more = block == NULL ? false : more;
-            if (block == NULL)
-                break;
+        step = block == NULL;
+        if (step)
+            break;
+        /* A flush of the cache may have moved everything: the site is then no more. */
+        if (t->invalidations != before)
             continue;
-        }
         if (reason == SOFT_EXIT_CHAIN)
             chain(t, (uint32_t)site, block);
         else
@@ -390,5 +404,5 @@ int translator_run(struct vcpu *vcpu, uint64_t end)
     uint64_t done = limit - context->left;
     vcpu->instructions += done;
     vcpu->statistics.direct += done;
-    return more ? 0 : 1;
+    return step ? 1 : 0;
 }

@@ -79,11 +79,12 @@ static unsigned names_scratch(const struct instruction *insn)
     return used;
 }
 
-/* In 32-bit code only flat segments are translated; FS and GS have bases there too, but limits. */
+/* In 32-bit code only flat data segments are translated: FS, GS and CS have limits and types of their own. */
 static bool segment_ready(const struct builder *b, const struct instruction *insn)
 {
     return b->wide || !insn->has_memory ||
-           (insn->segment != SEGMENT_FS && insn->segment != SEGMENT_GS);
+           (insn->segment != SEGMENT_FS && insn->segment != SEGMENT_GS &&
+            insn->segment != SEGMENT_CS);
 }
 
 static bool native_ready(const struct builder *b, const struct instruction *insn)
@@ -414,6 +415,31 @@ static void emit_jcc(struct builder *b, unsigned index)
     emit_goto(b, next + insn->immediate);
 }
 
+/* A branch to a non-canonical address faults before it changes anything: T0 is looked at first. */
+static void emit_canonical(struct builder *b, unsigned index)
+{
+    struct cursor *c = &b->c;
+    if (!b->wide)
+        return;
+    emit_store(c, REGISTER_RCX, CONTEXT(rcx));
+    emit_pext(c, REGISTER_RCX, T0, CONTEXT(mask_high));
+    uint32_t low = c->at + 1;
+    emit_jrcxz(c, 0);
+    emit_lea(c, true, REGISTER_RCX, REGISTER_RCX, NO_INDEX, 0, -0x1ffff);
+    uint32_t high = c->at + 1;
+    emit_jrcxz(c, 0);
+    emit_load(c, REGISTER_RCX, CONTEXT(rcx));
+    emit_store_immediate(c, CONTEXT(chain_site), c->at);
+    emit_store_immediate(c, CONTEXT(info), index);
+    emit_store_immediate(c, CONTEXT(reason), SOFT_EXIT_UNDO);
+    emit_jump(c, b->t->exit);
+    if (!c->full) {
+        c->base[low] = (uint8_t)(c->at - (low + 1));
+        c->base[high] = (uint8_t)(c->at - (high + 1));
+    }
+    emit_load(c, REGISTER_RCX, CONTEXT(rcx));
+}
+
 /* The target of an indirect jump or call into T0. */
 static void emit_target(struct builder *b, unsigned index)
 {
@@ -446,13 +472,16 @@ static void emit_branch(struct builder *b, unsigned index)
     case INTERPRET_ret_near:
         emit_lookup(b, stack_operand(b, index, false));
         emit_word(b, 0x8b, T0, S0);
+        emit_canonical(b, index);
         emit_rsp(b, (b->wide ? 8 : 4) + (insn->opcode == 0xc2 ? (int32_t)(insn->immediate & 0xffff) : 0));
         break;
     case INTERPRET_jmp_indirect:
         emit_target(b, index);
+        emit_canonical(b, index);
         break;
     default: /* call_indirect: the target waits in the context while the return address is pushed */
         emit_target(b, index);
+        emit_canonical(b, index);
         emit_store(&b->c, T0, CONTEXT(exit_rip));
         emit_push_value(b, index, b->wide ? next : (uint32_t)next);
         emit_load(&b->c, T0, CONTEXT(exit_rip));
@@ -571,6 +600,7 @@ struct soft_block *translate_block(struct vcpu *vcpu, uint64_t rip, uint64_t fra
                                   .insns = t->insn_count, .count = (uint16_t)count };
     t->insn_count += count;
     t->used = (b->c.at + 15u) & ~15u;
-    t->translated += count;
+    vcpu->statistics.translated += count;
+    vcpu->statistics.translated_blocks++;
     return block;
 }

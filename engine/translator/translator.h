@@ -23,8 +23,8 @@
 
 #define SOFT_TLB       1024u /* entries of the inline TLB, per view */
 #define SOFT_JUMPS     2048u /* entries of the jump table, per view */
-#define SOFT_BLOCKS    65536u
-#define SOFT_HASH      131072u
+#define SOFT_BLOCKS    131072u
+#define SOFT_HASH      262144u
 #ifndef SOFT_INSNS
 #define SOFT_INSNS     64u
 #endif
@@ -41,6 +41,7 @@ enum soft_exit {
     SOFT_EXIT_STEP,   /* exit_rip is for the Step tier */
     SOFT_EXIT_SLOW,   /* inline TLB miss: slow_address, info; goes on at resume */
     SOFT_EXIT_BUDGET, /* `left` is used up; nothing of the block has run */
+    SOFT_EXIT_UNDO,   /* instruction `info` of the block around chain_site is for Step after all */
     SOFT_EXIT_FAULT   /* the instruction at fault_ip raised an exception */
 };
 
@@ -61,7 +62,7 @@ struct soft_context {
     uint64_t left;       /* instructions still to run; negative: stop */
     uint64_t reason, exit_rip, chain_site, slow_address, info;
     uint64_t fs_base, gs_base;
-    uint64_t mask_index, mask_page, mask_sign, mask_jump; /* PEXT masks */
+    uint64_t mask_index, mask_page, mask_sign, mask_jump, mask_high; /* PEXT masks */
     uint64_t fault_ip;
     struct soft_tables tables[SOFT_VIEWS];
 };
@@ -101,8 +102,6 @@ struct translator {
     uint32_t page_hash[SOFT_HASH];
     struct soft_block block[SOFT_BLOCKS];
     struct soft_insn insn[SOFT_BLOCKS * 8];
-    /* statistics */
-    uint64_t translated, flushes, slow, steps, lookups, chains, clears, faults;
 };
 
 /* Prepares `translator` (zeroed, with write_view, code and context set; GS base is the caller's business).
@@ -130,6 +129,17 @@ static inline bool translator_contains(const struct translator *t, uint64_t ip)
 #define MODE_SSE    8u
 #define MODE_AVX    16u
 #define MODE_AVX512 32u
+
+/* For signal handlers: the instruction at `ip` raised an exception; go on at translator_exit(). */
+static inline void translator_fault(struct translator *t, uint64_t ip)
+{
+    t->context->fault_ip = ip;
+    t->context->reason = SOFT_EXIT_FAULT;
+}
+static inline uint64_t translator_exit(const struct translator *t)
+{
+    return (uint64_t)(uintptr_t)t->code + t->exit;
+}
 
 /* ---- between the files of the translator ---- */
 struct soft_block *translate_block(struct vcpu *vcpu, uint64_t rip, uint64_t frame,
