@@ -148,10 +148,13 @@ struct vcpu_statistics {
     uint64_t interrupts, nmis, halts;
     uint64_t port_exits, mmio_exits, port_internal, mmio_internal;
     uint64_t tlb_misses, tlb_flushes, decodes, decode_hits, stubs_built, stubs_refused;
+    uint64_t translated, translated_blocks, cache_flushes, pages_invalidated; /* Soft tier */
+    uint64_t inline_misses, jump_misses, soft_steps, soft_faults, table_clears;
     uint64_t nanoseconds_run, nanoseconds_halted, nanoseconds_machine;
 };
 
 struct stub_cache; /* step/stub.h */
+struct translator; /* translator/translator.h */
 
 /* The page instructions are being fetched from: a translation kept while the TLB's generation lasts. */
 struct fetch_page {
@@ -187,6 +190,7 @@ struct vcpu {
     struct tlb tlb;
     struct fetch_page fetch;
     struct stub_cache *stubs;
+    struct translator *translator; /* NULL: Step tier only */
     uint32_t *kick;          /* the wire's word (or the embedder's): nonzero = ATTENTION_KICK */
     uint64_t instructions;   /* retired since power-on: the clock of deterministic runs */
     uint64_t boundary_check; /* instruction count at which timers are looked at again */

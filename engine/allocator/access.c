@@ -269,7 +269,7 @@ int linear_translate_miss(struct vcpu *vcpu, uint64_t linear, unsigned access,
         /* The dirty log must see the first write: until then the entry does not serve writes. */
         if (write)
             memory_mark_dirty(memory, page.gpa, PAGE_SIZE_4K);
-        else if (!memory_is_dirty(memory, page.gpa))
+        else if (!memory_is_dirty(memory, page.gpa) || memory_has_code(memory, page.gpa))
             page.rights &= (uint8_t)~TLB_DIRTY;
     }
     tlb_fill(&vcpu->tlb, linear >> 12, &page, host);

@@ -101,6 +101,8 @@ int virtual_write(struct vcpu *vcpu, unsigned segment, uint64_t offset, const vo
  * 0 and *gpa, or -ENOENT. */
 int paging_lookup(struct vcpu *vcpu, uint64_t linear, uint64_t *gpa);
 
+/* Entries of this guest-physical page serve no write until they are filled for one. */
+void tlb_protect_frame(struct vcpu *vcpu, uint64_t frame);
 void tlb_flush_all(struct vcpu *vcpu);                 /* everything, global entries too */
 void tlb_flush_nonglobal(struct vcpu *vcpu);           /* all ASIDs, global entries stay */
 void tlb_flush_asid(struct vcpu *vcpu, uint16_t asid); /* one PCID, global entries stay */

@@ -79,10 +79,19 @@ void memory_mark_dirty(struct guest_memory *memory, uint64_t gpa, uint64_t size)
         if (page >= memory->page_flags_count)
             return;
         uint8_t *flags = &memory->page_flags[page];
+        if (__atomic_load_n(flags, __ATOMIC_RELAXED) & PAGE_CODE)
+            memory->code_written(memory->code_context, page * PAGE_SIZE_4K);
         /* Look first: the line then stays shared among vCPUs that write the same page again. */
         if (!(__atomic_load_n(flags, __ATOMIC_RELAXED) & PAGE_DIRTY))
             __atomic_fetch_or(flags, (uint8_t)PAGE_DIRTY, __ATOMIC_SEQ_CST);
     }
+}
+
+bool memory_has_code(const struct guest_memory *memory, uint64_t gpa)
+{
+    uint64_t page = gpa / PAGE_SIZE_4K;
+    return memory->page_flags && page < memory->page_flags_count &&
+           (memory->page_flags[page] & PAGE_CODE);
 }
 
 bool memory_is_dirty(const struct guest_memory *memory, uint64_t gpa)

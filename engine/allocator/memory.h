@@ -43,6 +43,9 @@ struct guest_memory {
     uint64_t generation; /* changes with every slot change */
     uint8_t *page_flags; /* indexed by guest frame number; NULL = no log kept */
     uint64_t page_flags_count;
+    /* Told before a page with PAGE_CODE is written; clears the flag. */
+    void (*code_written)(void *context, uint64_t gpa);
+    void *code_context;
     unsigned recent; /* slot found last: a hint, may be stale */
 };
 
@@ -59,6 +62,8 @@ uint8_t *memory_host(struct guest_memory *memory, uint64_t gpa, uint64_t size, b
 /* The slot that holds gpa, or NULL. */
 const struct memory_slot *memory_slot_at(struct guest_memory *memory, uint64_t gpa);
 /* Notes that [gpa, gpa + size) has been written. */
+/* Does the page hold code that has been translated? */
+bool memory_has_code(const struct guest_memory *memory, uint64_t gpa);
 void memory_mark_dirty(struct guest_memory *memory, uint64_t gpa, uint64_t size);
 /* Is the page of gpa known as written (true when no log is kept)? */
 bool memory_is_dirty(const struct guest_memory *memory, uint64_t gpa);

@@ -46,6 +46,7 @@ static void flush_everything(struct tlb *tlb)
     tlb->global_tag = tag_new(tlb);
     tag_select(tlb);
     tlb->generation++;
+    tlb->flushes++;
 }
 
 void tlb_flush_all(struct vcpu *vcpu)
@@ -61,6 +62,7 @@ void tlb_flush_nonglobal(struct vcpu *vcpu)
     memset(tlb->tag_of_asid, 0, sizeof(tlb->tag_of_asid));
     tag_select(tlb);
     tlb->generation++;
+    tlb->flushes++;
 }
 
 void tlb_flush_asid(struct vcpu *vcpu, uint16_t asid)
@@ -70,6 +72,7 @@ void tlb_flush_asid(struct vcpu *vcpu, uint16_t asid)
     tlb->tag_of_asid[asid & (TLB_ASIDS - 1)] = 0;
     tag_select(tlb);
     tlb->generation++;
+    tlb->flushes++;
 }
 
 /* The bit that remembers large pages cached around a linear address. */
@@ -82,6 +85,7 @@ static unsigned large_bit(uint64_t linear)
 static void flush_page(struct tlb *tlb, uint64_t linear, uint16_t tag, uint16_t other_tag)
 {
     tlb->generation++;
+    tlb->flushes++;
     struct tlb_entry *entry = &tlb->entry[tlb_index(linear >> 12)];
     if (entry->page == linear >> 12 && (entry->tag == tag || entry->tag == other_tag))
         entry->page = ~0ull;
@@ -117,6 +121,15 @@ void tlb_drop(struct tlb *tlb, uint64_t page)
         return;
     entry->page = ~0ull;
     tlb->generation++;
+    tlb->flushes++;
+}
+
+void tlb_protect_frame(struct vcpu *vcpu, uint64_t frame)
+{
+    for (unsigned i = 0; i < TLB_ENTRIES; i++) {
+        if (vcpu->tlb.entry[i].frame == frame)
+            vcpu->tlb.entry[i].rights &= (uint8_t)~TLB_DIRTY;
+    }
 }
 
 void tlb_fill(struct tlb *tlb, uint64_t page, const struct paging_result *result, uint8_t *host)

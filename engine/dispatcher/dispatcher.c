@@ -6,6 +6,7 @@
 #include "dispatcher.h"
 #include "../interpreter/interpreter.h"
 #include "../support.h"
+#include "../translator/translator.h"
 
 /* CR0, CR4 and XCR0 must have switched on the state an instruction uses (SDM Vol. 2, 2.4 and the
  * exception classes; Vol. 3, table 13-1). */
@@ -170,6 +171,10 @@ enum vcpu_exit vcpu_run(struct vcpu *vcpu, uint64_t budget)
             if (result != BOUNDARY_GO)
                 return (enum vcpu_exit)result;
         }
+        /* Attention left over by boundary() is for after the very next instruction. */
+        if (vcpu->translator && !__atomic_load_n(&vcpu->attention, __ATOMIC_RELAXED) &&
+            translator_possible(vcpu) && translator_run(vcpu, end) == 0)
+            continue;
         result = step(vcpu);
         if (result != BOUNDARY_GO)
             return (enum vcpu_exit)result;

@@ -8,11 +8,14 @@
 #include "system.h"
 #include "../interpreter/interpreter.h"
 #include "../support.h"
+#include "../translator/translator.h"
 
 void engine_start(void) __attribute__((noreturn));
 void engine_sigreturn(void);
 
-#define CODE_FD 200 /* descriptor of the code area between the two halves of the start */
+/* Descriptors of the code areas between the two halves of the start. */
+#define CODE_FD 200
+#define SOFT_FD 201
 
 static void __attribute__((noreturn)) die(int status)
 {
@@ -43,7 +46,7 @@ static long filter_install(const struct wire_filter *filter)
 }
 
 /* Executable memory comes from an object of its own, mapped twice; Linux 6.3 wants to be told. */
-static int code_object(void)
+static int code_object(uint64_t size, int number)
 {
     static const char name[] = "origami-stubs";
     long fd = system2(SYSTEM_memfd_create, (uintptr_t)name, 1 | 0x10 /* CLOEXEC, EXEC */);
@@ -51,8 +54,11 @@ static int code_object(void)
         fd = system2(SYSTEM_memfd_create, (uintptr_t)name, 1);
     if (system_failed(fd))
         return (int)fd;
-    long result = system2(SYSTEM_ftruncate, fd, STUB_CODE_SIZE);
-    return system_failed(result) ? (int)result : (int)fd;
+    long result = system2(SYSTEM_ftruncate, fd, size);
+    if (!system_failed(result))
+        result = system2(SYSTEM_dup2, fd, number);
+    system1(SYSTEM_close, fd);
+    return system_failed(result) ? (int)result : 0;
 }
 
 static int memory_map(struct engine_process *process)
@@ -82,30 +88,62 @@ static int memory_map(struct engine_process *process)
 }
 
 /* Nothing of the host stays open: mappings outlive their descriptors. */
-static void descriptors_close(const struct wire_setup *setup, int code)
+static void descriptors_close(const struct wire_setup *setup)
 {
     for (unsigned i = 0; i < setup->slot_count; i++)
         system1(SYSTEM_close, setup->slot[i].fd);
-    system1(SYSTEM_close, code);
+    system1(SYSTEM_close, CODE_FD);
+    system1(SYSTEM_close, SOFT_FD);
     system1(SYSTEM_close, WIRE_FD);
 }
 
-/* The executable view, with the data page right behind it, and the writable view elsewhere. */
-static int stubs_map(struct engine_process *process, int fd)
+/* The executable view, with `data` writable bytes right behind it, and the writable view elsewhere. */
+static int code_map(int fd, uint64_t size, uint64_t data, uint8_t **view, uint8_t **code)
 {
-    long area = system_map(0, STUB_CODE_SIZE + STUB_DATA_SIZE, PROTECT_READ | PROTECT_WRITE,
+    long area = system_map(0, size + data, PROTECT_READ | PROTECT_WRITE,
                            MAP_PRIVATE_COPY | MAP_NO_FILE, -1, 0);
     if (system_failed(area))
         return (int)area;
-    long code = system_map((uint64_t)area, STUB_CODE_SIZE, PROTECT_READ | PROTECT_EXECUTE,
-                           MAP_SHARED_OBJECT | MAP_AT, fd, 0);
-    if (system_failed(code))
-        return (int)code;
-    long view = system_map(0, STUB_CODE_SIZE, PROTECT_READ | PROTECT_WRITE, MAP_SHARED_OBJECT, fd, 0);
-    if (system_failed(view))
-        return (int)view;
-    stub_cache_init(&process->stubs, (uint8_t *)(uintptr_t)view, (uint8_t *)(uintptr_t)code);
+    long executable = system_map((uint64_t)area, size, PROTECT_READ | PROTECT_EXECUTE,
+                                 MAP_SHARED_OBJECT | MAP_AT, fd, 0);
+    if (system_failed(executable))
+        return (int)executable;
+    long writable = system_map(0, size, PROTECT_READ | PROTECT_WRITE, MAP_SHARED_OBJECT, fd, 0);
+    if (system_failed(writable))
+        return (int)writable;
+    *code = (uint8_t *)(uintptr_t)executable;
+    *view = (uint8_t *)(uintptr_t)writable;
     return 0;
+}
+
+static int stubs_map(struct engine_process *process)
+{
+    uint8_t *view, *code;
+    int status = code_map(CODE_FD, STUB_CODE_SIZE, STUB_DATA_SIZE, &view, &code);
+    if (status == 0)
+        stub_cache_init(&process->stubs, view, code);
+    return status;
+}
+
+/* The Soft tier, if it is wanted and the host can: otherwise the guest simply runs in the Step tier. */
+static int translator_map(struct engine_process *process)
+{
+    const uint64_t size = (sizeof(struct translator) + 4095) & ~4095ull;
+    long area = system_map(0, size + sizeof(struct soft_context), PROTECT_READ | PROTECT_WRITE,
+                           MAP_PRIVATE_COPY | MAP_NO_FILE, -1, 0);
+    if (system_failed(area))
+        return (int)area;
+    struct translator *translator = (struct translator *)(uintptr_t)area;
+    translator->context = (struct soft_context *)(uintptr_t)((uint64_t)area + size);
+    int status = code_map(SOFT_FD, SOFT_CODE_SIZE, 0, &translator->write_view, &translator->code);
+    if (status == 0)
+        status = translator_init(translator, &process->vcpu);
+    if (status == 0)
+        status = (int)system2(SYSTEM_arch_prctl, 0x1001 /* ARCH_SET_GS */,
+                              (uintptr_t)translator->context);
+    if (status)
+        process->vcpu.translator = NULL;
+    return status;
 }
 
 /* ---- Signals: an instruction's own exceptions arrive here ---- */
@@ -124,6 +162,11 @@ static void signal_handler(int signal, void *information, void *context)
     struct stub_data *data = process->stubs.data;
     (void)signal;
     (void)information;
+    if (translator_contains(process->vcpu.translator, uc->ip)) {
+        translator_fault(process->vcpu.translator, uc->ip);
+        uc->ip = translator_exit(process->vcpu.translator);
+        return;
+    }
     if (!stub_contains(&process->stubs, uc->ip)) {
         process->vcpu.statistics.exceptions[31] = uc->ip; /* for a debugger */
         process_fail(process, uc->trap == EXCEPTION_PF && uc->error & 4 && signal == 7 ?
@@ -244,7 +287,7 @@ static void engine_arrived(uint64_t signal_stack)
         process_fail(process, "the machine asked for a number of vCPUs this engine cannot run");
     int status = signals_install(process, signal_stack);
     if (status == 0)
-        status = stubs_map(process, CODE_FD);
+        status = stubs_map(process);
     if (status)
         process_fail(process, "the host refused executable memory or signal handlers");
     cpu_model_init(&model, process->setup.vcpu_count);
@@ -255,8 +298,10 @@ static void engine_arrived(uint64_t signal_stack)
     vcpu_init(&process->vcpu, &process->vm, process->setup.vcpu_id, &process->stubs);
     process->vcpu.kick = &process->channel->kick;
     process->deadline_seen = CLOCK_NEVER;
+    if (process->setup.tier == WIRE_TIER_SOFT)
+        (void)translator_map(process); /* READY says which tier it is */
     extended_state_reset(&process->vcpu);
-    descriptors_close(&process->setup, CODE_FD);
+    descriptors_close(&process->setup);
     if (filter_install(&process->setup.final))
         process_fail(process, "the final seccomp filter was refused");
     process_run(process);
@@ -272,11 +317,8 @@ void engine_start(void)
     system2(SYSTEM_prctl, 1 /* PR_SET_PDEATHSIG */, 9);
     if ((uint64_t)system1(SYSTEM_getppid, 0) != wire->setup.machine_parent)
         die(DIE_PARENT);
-    int code = code_object();
-    if (code < 0)
+    if (code_object(STUB_CODE_SIZE, CODE_FD) || code_object(SOFT_CODE_SIZE, SOFT_FD))
         die(DIE_CODE);
-    system2(33 /* dup2 */, code, CODE_FD);
-    system1(SYSTEM_close, code);
     system2(SYSTEM_prctl, 4 /* PR_SET_DUMPABLE */, 0);
     system6(SYSTEM_prctl, 38 /* PR_SET_NO_NEW_PRIVS */, 1, 0, 0, 0, 0);
     if (filter_install(&wire->setup.early))

@@ -5,14 +5,17 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <ucontext.h>
 #include <unistd.h>
 #include "hosted.h"
 #include "../interpreter/interpreter.h"
 #include "../support.h"
+#include "../translator/translator.h"
 
 /* The handler has no other way to learn which vCPU this thread runs. */
 static _Thread_local struct stub_cache *running;
+static _Thread_local struct translator *running_translator;
 
 /* The components both the host and we know how to swap. */
 static uint64_t host_mask(void)
@@ -88,6 +91,11 @@ static void handler(int number, siginfo_t *information, void *context)
     ucontext_t *uc = context;
     uint64_t ip = (uint64_t)uc->uc_mcontext.gregs[REG_RIP];
     (void)information;
+    if (running_translator && translator_contains(running_translator, ip)) {
+        translator_fault(running_translator, ip);
+        uc->uc_mcontext.gregs[REG_RIP] = (greg_t)translator_exit(running_translator);
+        return;
+    }
     if (running == NULL || !stub_contains(running, ip)) {
         signal(number, SIG_DFL); /* not ours: let it happen again */
         return;
@@ -121,21 +129,21 @@ static int handlers_install(void)
     return 0;
 }
 
-static int code_map(uint8_t **view, uint8_t **code)
+static int code_map(size_t code_size, size_t data_size, uint8_t **view, uint8_t **code)
 {
     int fd = memfd_create("origami-stubs", MFD_CLOEXEC | 0x10u /* MFD_EXEC */);
     if (fd < 0)
         fd = memfd_create("origami-stubs", MFD_CLOEXEC);
-    if (fd < 0 || ftruncate(fd, STUB_CODE_SIZE))
+    if (fd < 0 || ftruncate(fd, (off_t)code_size))
         goto fail;
-    uint8_t *area = mmap(NULL, STUB_CODE_SIZE + STUB_DATA_SIZE, PROT_READ | PROT_WRITE,
+    uint8_t *area = mmap(NULL, code_size + data_size, PROT_READ | PROT_WRITE,
                          MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (area == MAP_FAILED)
         goto fail;
-    *code = mmap(area, STUB_CODE_SIZE, PROT_READ | PROT_EXEC, MAP_SHARED | MAP_FIXED, fd, 0);
-    *view = mmap(NULL, STUB_CODE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    *code = mmap(area, code_size, PROT_READ | PROT_EXEC, MAP_SHARED | MAP_FIXED, fd, 0);
+    *view = mmap(NULL, code_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (*code == MAP_FAILED || *view == MAP_FAILED) {
-        munmap(area, STUB_CODE_SIZE + STUB_DATA_SIZE);
+        munmap(area, code_size + data_size);
         goto fail;
     }
     close(fd);
@@ -158,7 +166,7 @@ struct stub_cache *hosted_stubs_create(void)
     cache->vector_area = aligned_alloc(64, 4096);
     cache->host_vector_area = aligned_alloc(64, 4096);
     if (!cache->vector_area || !cache->host_vector_area || handlers_install() ||
-        code_map(&view, &code)) {
+        code_map(STUB_CODE_SIZE, STUB_DATA_SIZE, &view, &code)) {
         free(cache->vector_area);
         free(cache->host_vector_area);
         free(cache);
@@ -197,4 +205,20 @@ void hosted_clock_init(struct vm *vm, enum clock_mode mode)
     vm->clock = (struct clock){ .mode = mode, .shift = 0, .multiplier = 1,
                                 .host_base = (uint64_t)high << 32 | low };
     vm->deterministic = mode == CLOCK_INSTRUCTIONS;
+}
+
+struct translator *hosted_translator_create(struct vcpu *vcpu)
+{
+    size_t size = (sizeof(struct translator) + 4095) & ~(size_t)4095;
+    size_t context = (sizeof(struct soft_context) + 4095) & ~(size_t)4095;
+    struct translator *t =
+        mmap(NULL, size + context, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (t == MAP_FAILED || code_map(SOFT_CODE_SIZE, 4096, &t->write_view, &t->code))
+        return NULL;
+    t->context = (struct soft_context *)(void *)((uint8_t *)t + size);
+    if (translator_init(t, vcpu))
+        return NULL;
+    syscall(SYS_arch_prctl, 0x1001 /* ARCH_SET_GS */, t->context);
+    running_translator = t;
+    return t;
 }

@@ -18,6 +18,9 @@ void hosted_stubs_destroy(struct stub_cache *cache);
 /* The guest's extended state of this cache's vCPU: standard XSAVE format, XSAVE_AREA_SIZE bytes. */
 void *hosted_extended_state(struct stub_cache *cache);
 
+/* Gives the vCPU a translator (Soft tier); this thread's GS base then belongs to it. NULL: not possible. */
+struct translator *hosted_translator_create(struct vcpu *vcpu);
+
 /* A clock for tests: real (calibrated as 1 ns per host TSC tick) or counting instructions. */
 void hosted_clock_init(struct vm *vm, enum clock_mode mode);
 

@@ -105,6 +105,8 @@ int process_converse(struct engine_process *process, uint32_t reason)
     channel->exit.reason = reason;
     channel->exit.virtual_ns = clock_now(&process->vcpu);
     channel->exit.instructions = process->vcpu.instructions;
+    if (reason == WIRE_EXIT_READY)
+        channel->exit.value = process->vcpu.translator ? WIRE_TIER_SOFT : WIRE_TIER_STEP;
     for (;;) {
         hand_over(process);
         struct wire_reply reply = channel->reply;

@@ -13,7 +13,7 @@ enum {
     SYSTEM_mmap = 9, SYSTEM_mprotect = 10, SYSTEM_munmap = 11, SYSTEM_close = 3,
     SYSTEM_rt_sigaction = 13, SYSTEM_rt_sigprocmask = 14, SYSTEM_rt_sigreturn = 15,
     SYSTEM_getpid = 39, SYSTEM_ftruncate = 77, SYSTEM_getppid = 110, SYSTEM_sigaltstack = 131,
-    SYSTEM_prctl = 157, SYSTEM_futex = 202, SYSTEM_exit_group = 231, SYSTEM_seccomp = 317,
+    SYSTEM_prctl = 157, SYSTEM_dup2 = 33, SYSTEM_arch_prctl = 158, SYSTEM_futex = 202, SYSTEM_exit_group = 231, SYSTEM_seccomp = 317,
     SYSTEM_memfd_create = 319
 };
 

@@ -87,14 +87,16 @@ static void emit_map(struct emitter *e, unsigned map)
 }
 
 /* The prefix bytes precede the opcode: C5 p, C4 m p, or 62 p0 p1 p2. */
-static void emit_vex(struct emitter *e, const struct instruction *insn)
+static void emit_vex(struct emitter *e, const struct instruction *insn, uint8_t scratch)
 {
     const uint8_t *opcode = insn->bytes + insn->opcode_offset;
     uint8_t payload = opcode[-1];
     unsigned w = insn->vex_w ? 0x80u : 0;
     /* R as decoded; X = 0; B = 0 for [scratch], as decoded for a register. All stored inverted. */
     unsigned inverted = (insn->rex & REX_R ? 0 : 0x80u) | 0x40u | 0x20u;
-    if (!insn->has_memory) {
+    if (insn->has_memory) {
+        inverted &= scratch >= 8 ? ~0x20u : ~0u;
+    } else {
         inverted &= insn->rex & REX_B ? ~0x20u : ~0u;
         inverted &= insn->rex & REX_X ? ~0x40u : ~0u;
     }
@@ -104,7 +106,7 @@ static void emit_vex(struct emitter *e, const struct instruction *insn)
     emit(e, w | vvvv | (payload & 7u));
 }
 
-static void emit_evex(struct emitter *e, const struct instruction *insn)
+static void emit_evex(struct emitter *e, const struct instruction *insn, uint8_t scratch)
 {
     const uint8_t *prefix = insn->bytes + insn->opcode_offset - 4;
     unsigned p0 = prefix[1], p1 = prefix[2], p2 = prefix[3];
@@ -114,6 +116,8 @@ static void emit_evex(struct emitter *e, const struct instruction *insn)
         p0 |= 0xf0;
         p1 |= 0x40;
     }
+    if (insn->has_memory && scratch >= 8)
+        p0 &= ~0x20u;
     p1 = (p1 & 0x7fu) | (insn->vex_w ? 0x80u : 0); /* as decoded: ignored where it would widen */
     emit(e, 0x62);
     emit(e, p0);
@@ -124,7 +128,7 @@ static void emit_evex(struct emitter *e, const struct instruction *insn)
 static void emit_modrm(struct emitter *e, const struct instruction *insn, uint8_t scratch)
 {
     if (insn->has_memory)
-        emit(e, (insn->modrm & 0x38u) | scratch);
+        emit(e, (insn->modrm & 0x38u) | (scratch & 7u));
     else
         emit(e, insn->modrm);
 }
@@ -192,7 +196,7 @@ static void encode_legacy(struct emitter *e, const struct instruction *insn, uin
     unsigned opcode = insn->opcode;
     unsigned rex = insn->rex & (REX_W | REX_R | REX_B | REX_X);
     if (insn->has_memory)
-        rex &= (unsigned)(REX_W | REX_R);
+        rex = (rex & (unsigned)(REX_W | REX_R)) | (scratch >= 8 ? REX_B : 0u);
     emit_legacy_prefixes(e, insn);
     if (insn->code_size != 64 && insn->map == 0 && opcode >= 0x40 && opcode <= 0x4f) {
         emit(e, 0xff); /* INC r, DEC r: there the one-byte form is a REX prefix */
@@ -201,7 +205,7 @@ static void encode_legacy(struct emitter *e, const struct instruction *insn, uin
     }
     if (insn->code_size != 64 && insn->map == 0 && opcode == 0x82)
         opcode = 0x80;
-    if (insn->has_rex)
+    if (insn->has_rex || (insn->has_memory && scratch >= 8))
         emit(e, 0x40u | rex);
     emit_map(e, insn->map);
     emit(e, opcode);
@@ -243,7 +247,7 @@ int stub_encode(const struct instruction *insn, uint8_t *out, uint8_t *scratch)
         if (insn->encoding == ENCODING_LEGACY) {
             encode_legacy(&e, &registers, 0);
         } else {
-            emit_vex(&e, &registers);
+            emit_vex(&e, &registers, 0);
             emit(&e, insn->opcode);
             emit(&e, insn->modrm);
         }
@@ -254,12 +258,34 @@ int stub_encode(const struct instruction *insn, uint8_t *out, uint8_t *scratch)
         return (int)e.length;
     }
     if (insn->encoding == ENCODING_VEX)
-        emit_vex(&e, insn);
+        emit_vex(&e, insn, modrm_scratch);
     else
-        emit_evex(&e, insn);
+        emit_evex(&e, insn, modrm_scratch);
     emit(&e, insn->opcode);
     if (insn->has_modrm)
         emit_modrm(&e, insn, modrm_scratch);
+    emit_immediate(&e, insn);
+    return (int)e.length;
+}
+
+int stub_encode_with(const struct instruction *insn, uint8_t *out, uint8_t scratch)
+{
+    struct emitter e = { .out = out };
+    /* AH..BH cannot be named beside a REX prefix. */
+    if (insn->encoding == ENCODING_LEGACY && insn->has_memory && scratch >= 8 && !insn->has_rex &&
+        (insn->row->flags & ROW_BYTE_REGISTERS) && insn->reg >= 4 && insn->reg < 8)
+        return -EINVAL;
+    if (insn->encoding == ENCODING_LEGACY) {
+        encode_legacy(&e, insn, scratch);
+        return (int)e.length;
+    }
+    if (insn->encoding == ENCODING_VEX)
+        emit_vex(&e, insn, scratch);
+    else
+        emit_evex(&e, insn, scratch);
+    emit(&e, insn->opcode);
+    if (insn->has_modrm)
+        emit_modrm(&e, insn, scratch);
     emit_immediate(&e, insn);
     return (int)e.length;
 }

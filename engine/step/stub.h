@@ -91,6 +91,10 @@ static inline bool stub_contains(const struct stub_cache *cache, uint64_t addres
  */
 int stub_encode(const struct instruction *insn, uint8_t *out, uint8_t *scratch);
 
+/* The same for an instruction whose only memory operand is ModRM's, with a register of the caller's choice
+ * (any but RSP, RBP, R12, R13). -EINVAL: that register cannot be used with this form. */
+int stub_encode_with(const struct instruction *insn, uint8_t *out, uint8_t scratch);
+
 /* Encodes the entry's stub and sets its scratch register; once, when the instruction is decoded.
  * -EINVAL: the table calls native what has no native form. */
 int stub_build(struct vcpu *vcpu, struct stub_entry *entry) MUST_CHECK;

@@ -70,17 +70,22 @@ struct wire_setup {
     uint64_t engine_base;   /* where the engine moves itself; page aligned, 0 = where it was loaded */
     uint64_t page_flags_offset, page_flags_size; /* one byte per guest page, in this object; 0 = none */
     uint64_t machine_parent; /* pid of the machine process: the engine dies with it */
+    uint32_t tier;           /* enum wire_tier wanted; READY's exit.value says which one runs */
+    uint32_t reserved;
     struct wire_slot slot[WIRE_SLOT_MAX];
     /* Installed in this order: `early` as soon as the setup is read (it still allows mapping guest memory
      * and moving the image), `final` before READY. */
     struct wire_filter early, final;
 };
 
+/* How guest code is carried out. An engine falls back to STEP where the host cannot do more. */
+enum wire_tier { WIRE_TIER_STEP, WIRE_TIER_SOFT };
+
 enum wire_turn { WIRE_TURN_ENGINE = 0, WIRE_TURN_MACHINE = 1 };
 
 enum wire_exit_reason {
     WIRE_EXIT_NONE,
-    WIRE_EXIT_READY,    /* waiting for commands */
+    WIRE_EXIT_READY,    /* waiting for commands; value: enum wire_tier */
     WIRE_EXIT_PORT,     /* port, size, write, value -> reply.value */
     WIRE_EXIT_MMIO,     /* address, size, write, value -> reply.value */
     WIRE_EXIT_DEADLINE, /* the machine's deadline has come */

@@ -355,6 +355,7 @@ static void fill_setup(struct backend *backend, const struct backend_config *con
     setup->size = (uint32_t)backend->wire_size;
     setup->vcpu_count = config->cpus;
     setup->clock_mode = config->instructions;
+    setup->tier = config->tier;
     setup->clock_multiplier = config->clock.multiplier;
     setup->clock_shift = config->clock.shift;
     setup->clock_host_base = config->clock.base;
@@ -408,6 +409,7 @@ static int wait_until_ready(struct backend *backend, const struct backend_config
                                     "the engine broke the protocol: exit %u instead of ready",
                                     exit.reason);
     }
+    *config->tier_running = exit.value == WIRE_TIER_SOFT ? WIRE_TIER_SOFT : WIRE_TIER_STEP;
     return 0;
 }
 

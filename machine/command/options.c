@@ -5,6 +5,7 @@
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
+#include <origami/wire.h>
 
 #define DEFAULT_MEMORY (512ull << 20)
 #define FIRST_OPTION   256 /* values that no character has */
@@ -119,13 +120,15 @@ static int parse_cpus(struct options *options, const char *text, struct problem 
     return 0;
 }
 
-static int parse_tier(const char *text, struct problem *problem)
+static int parse_tier(struct options *options, const char *text, struct problem *problem)
 {
     if (!strcmp(text, "step"))
-        return 0;
-    if (!strcmp(text, "soft") || !strcmp(text, "direct") || !strcmp(text, "lockstep"))
-        return usage(problem, "--tier: only step so far, not ", text);
-    return usage(problem, "--tier: unknown tier ", text);
+        options->tier = WIRE_TIER_STEP;
+    else if (!strcmp(text, "soft"))
+        options->tier = WIRE_TIER_SOFT;
+    else
+        return usage(problem, "--tier: step or soft, not ", text);
+    return 0;
 }
 
 static int parse_clock(struct options *options, const char *text, struct problem *problem)
@@ -163,7 +166,7 @@ static int take_option(struct options *options, int id, const char *argument,
     case OPTION_MODULE:
         return parse_module(options, argument, problem);
     case OPTION_TIER:
-        return parse_tier(argument, problem);
+        return parse_tier(options, argument, problem);
     case OPTION_CLOCK:
         return parse_clock(options, argument, problem);
     case OPTION_DEBUG_EXIT:
@@ -222,7 +225,7 @@ int options_parse(struct options *options, int argc, char **argv, struct problem
     bool seen[OPTION_END - FIRST_OPTION] = { false };
     int id;
 
-    *options = (struct options){ .memory = DEFAULT_MEMORY, .cpus = 1 };
+    *options = (struct options){ .memory = DEFAULT_MEMORY, .cpus = 1, .tier = WIRE_TIER_SOFT };
     optind = 0; /* glibc and musl: start over */
     opterr = 0;
     while ((id = getopt_long(argc, argv, ":", long_options, NULL)) != -1) {

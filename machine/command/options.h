@@ -23,6 +23,7 @@ struct options {
     unsigned module_count;
     uint64_t memory; /* bytes */
     unsigned cpus;
+    uint32_t tier; /* enum wire_tier */
     bool debug_exit, instructions, no_reboot;
 };
 

@@ -221,6 +221,8 @@ static int start_backend(struct machine *machine, struct problem *problem)
 {
     struct backend_config config = { .ram = &machine->ram,
                                      .cpus = machine->options->cpus,
+                                     .tier = machine->options->tier,
+                                     .tier_running = &machine->statistics.tier,
                                      .instructions = machine->options->instructions,
                                      .clock = machine->clock,
                                      .wall_base = machine->wall_base,

@@ -7,6 +7,7 @@
 #include "statistics.h"
 #include "engine.h"
 #include <cjson/cJSON.h>
+#include <origami/wire.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -148,6 +149,21 @@ static void add_caches(cJSON *root, const struct vcpu_statistics *v)
     add_number(object, "stubs_refused", v->stubs_refused);
 }
 
+static void add_translation(cJSON *root, const struct vcpu_statistics *v)
+{
+    cJSON *object = cJSON_AddObjectToObject(root, "translation");
+
+    add_number(object, "blocks", v->translated_blocks);
+    add_number(object, "instructions_translated", v->translated);
+    add_number(object, "cache_flushes", v->cache_flushes);
+    add_number(object, "pages_invalidated", v->pages_invalidated);
+    add_number(object, "inline_tlb_misses", v->inline_misses);
+    add_number(object, "inline_tlb_clears", v->table_clears);
+    add_number(object, "jump_table_misses", v->jump_misses);
+    add_number(object, "instructions_left_to_step", v->soft_steps);
+    add_number(object, "faults", v->soft_faults);
+}
+
 static void add_times(cJSON *root, const struct run_statistics *statistics,
                       const struct vcpu_statistics *v)
 {
@@ -186,7 +202,7 @@ static char *make_report(const struct run_statistics *statistics)
 
     memcpy(&counters, statistics->word, sizeof(counters));
     cJSON_AddStringToObject(root, "origami", ORIGAMI_VERSION);
-    cJSON_AddStringToObject(root, "tier", "step");
+    cJSON_AddStringToObject(root, "tier", statistics->tier == WIRE_TIER_SOFT ? "soft" : "step");
     cJSON_AddStringToObject(root, "clock",
                             statistics->instructions_clock ? "instructions" : "real");
     add_number(root, "memory_bytes", statistics->memory);
@@ -195,6 +211,8 @@ static char *make_report(const struct run_statistics *statistics)
     add_instructions(root, statistics, &counters);
     add_traps(root, statistics, &counters);
     add_caches(root, &counters);
+    if (statistics->tier == WIRE_TIER_SOFT)
+        add_translation(root, &counters);
     add_times(root, statistics, &counters);
     add_state(root, statistics);
     text = cJSON_Print(root);

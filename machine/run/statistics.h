@@ -18,6 +18,7 @@ struct run_statistics {
     uint64_t word[STATISTICS_WORDS];
     size_t words;
     unsigned boots;
+    uint32_t tier;                       /* enum wire_tier that ran */
     uint64_t instructions;               /* retired, all boots */
     uint64_t virtual_ns;                 /* of the last boot */
     uint64_t start_ns, ready_ns, end_ns; /* host time: start, first instruction, end */
