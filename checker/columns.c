@@ -92,8 +92,7 @@ static size_t next_piece(const char *text)
     while (text[length] != '\0' && text[length] != ' ') {
         size_t more = columns_character(text + length, &next);
 
-        if (!closes(next) && !opens(character) &&
-            (width_of(character) == 2 || width_of(next) == 2))
+        if (!closes(next) && !opens(character) && (width_of(character) == 2 || width_of(next) == 2))
             break;
         character = next;
         length += more;

@@ -39,11 +39,15 @@ static const char *const help[] = {
 };
 
 static const struct option options[] = {
-    { "mode", required_argument, NULL, 'm' }, { "resources", required_argument, NULL, 'r' },
-    { "set", required_argument, NULL, 's' },  { "json", no_argument, NULL, 'j' },
+    { "mode", required_argument, NULL, 'm' },
+    { "resources", required_argument, NULL, 'r' },
+    { "set", required_argument, NULL, 's' },
+    { "json", no_argument, NULL, 'j' },
     { "html", required_argument, NULL, 'H' },
-    { "enumerate", no_argument, NULL, 'e' },  { "timeout", required_argument, NULL, 't' },
-    { "help", no_argument, NULL, 'h' },       { NULL, 0, NULL, 0 },
+    { "enumerate", no_argument, NULL, 'e' },
+    { "timeout", required_argument, NULL, 't' },
+    { "help", no_argument, NULL, 'h' },
+    { NULL, 0, NULL, 0 },
 };
 
 struct check_options {

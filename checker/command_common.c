@@ -123,8 +123,8 @@ static int choose_resources(struct isa_description *description, const char *lis
 
     if (list == NULL || description_choose_resources(description, list, &unknown) == 0)
         return 0;
-    fprintf(stderr, _("origami: no resource is called '%.*s'\n"),
-            (int)strcspn(unknown, ","), unknown);
+    fprintf(stderr, _("origami: no resource is called '%.*s'\n"), (int)strcspn(unknown, ","),
+            unknown);
     return EXIT_USAGE;
 }
 

@@ -35,9 +35,12 @@ static const char *const help[] = {
 };
 
 static const struct option options[] = {
-    { "resources", required_argument, NULL, 'r' }, { "set", required_argument, NULL, 's' },
-    { "first", required_argument, NULL, '1' },     { "second", required_argument, NULL, '2' },
-    { "timeout", required_argument, NULL, 't' },   { "help", no_argument, NULL, 'h' },
+    { "resources", required_argument, NULL, 'r' },
+    { "set", required_argument, NULL, 's' },
+    { "first", required_argument, NULL, '1' },
+    { "second", required_argument, NULL, '2' },
+    { "timeout", required_argument, NULL, 't' },
+    { "help", no_argument, NULL, 'h' },
     { NULL, 0, NULL, 0 },
 };
 
@@ -238,8 +241,8 @@ static int compare(struct diff_options *diff, char *const paths[2])
     for (int i = 0; i < 2 && status == 0; i++) {
         status = command_open(paths[i], &diff->description[i], &comparison.description[i]);
         if (status == 0) {
-            int error = analysis_run(comparison.description[i], &diff->analysis,
-                                     &comparison.analysis[i]);
+            int error =
+                analysis_run(comparison.description[i], &diff->analysis, &comparison.analysis[i]);
 
             if (error != 0)
                 status = command_analysis_error("diff", &comparison.analysis[i], error);

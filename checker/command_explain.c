@@ -34,8 +34,10 @@ static const char *const help[] = {
 };
 
 static const struct option options[] = {
-    { "resources", required_argument, NULL, 'r' }, { "set", required_argument, NULL, 's' },
-    { "timeout", required_argument, NULL, 't' },   { "help", no_argument, NULL, 'h' },
+    { "resources", required_argument, NULL, 'r' },
+    { "set", required_argument, NULL, 's' },
+    { "timeout", required_argument, NULL, 't' },
+    { "help", no_argument, NULL, 'h' },
     { NULL, 0, NULL, 0 },
 };
 

@@ -2,6 +2,7 @@
 /* origami fmt: print a description in the common layout. */
 #include "commands.h"
 #include "format.h"
+#include "messages.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -9,17 +10,17 @@
 #include <string.h>
 
 static const char help[] =
-    "Usage: origami fmt [OPTION]... FILE\n"
-    "Print the description in FILE in the common layout.\n"
-    "\n"
-    "  -i, --in-place  write the result back to FILE\n"
-    "  -c, --check     print nothing; exit with 1 when FILE is not in the common layout\n"
-    "  -h, --help      show this help and exit\n"
-    "\n"
-    "Only a description without errors is formatted.\n"
-    "\n"
-    "Example:\n"
-    "  origami fmt --in-place isa/mc68000.isa\n";
+    N_("Usage: origami fmt [OPTION]... FILE\n"
+       "Print the description in FILE in the common layout.\n"
+       "\n"
+       "  -i, --in-place  write the result back to FILE\n"
+       "  -c, --check     print nothing; exit with 1 when FILE is not in the common layout\n"
+       "  -h, --help      show this help and exit\n"
+       "\n"
+       "Only a description without errors is formatted.\n"
+       "\n"
+       "Example:\n"
+       "  origami fmt --in-place isa/mc68000.isa\n");
 
 static const struct option options[] = {
     { "in-place", no_argument, NULL, 'i' },
@@ -82,11 +83,11 @@ int command_format(int argc, char **argv)
         else if (option == 'c')
             check = true;
         else if (option == 'h')
-            return fputs(help, stdout) < 0 ? EXIT_INTERNAL : 0;
+            return fputs(_(help), stdout) < 0 ? EXIT_INTERNAL : 0;
         else
             return command_usage("fmt", NULL);
     }
     if (optind + 1 != argc || strcmp(argv[optind], "-") == 0)
-        return command_usage("fmt", "name one file");
+        return command_usage("fmt", _("name one file"));
     return format_file(argv[optind], in_place, check);
 }

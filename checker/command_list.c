@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* origami list: the library's descriptions and their verdicts, or one description's instructions. */
+/* origami list: the library's descriptions and their verdicts, or one description's instructions.
+ */
 #include "columns.h"
 #include "commands.h"
 #include "library.h"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* origami simulate: the paper's theorems as a program - the monitor built from a description. */
 #include "commands.h"
+#include "messages.h"
 #include "monitor/program.h"
 #include "monitor/simulation.h"
 
@@ -9,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char help[] =
+static const char help[] = N_(
     "Usage: origami simulate [OPTION]... FILE PROGRAM\n"
     "Run PROGRAM on the machine described in FILE: bare, or under the virtual machine\n"
     "monitor that is built from the description, and compare the two.\n"
@@ -34,7 +35,7 @@ static const char help[] =
     "\n"
     "Examples:\n"
     "  origami simulate isa/third-generation.isa isa/programs/third-generation.prog --under 2\n"
-    "  origami simulate isa/mc68000.isa isa/programs/mc68000.prog --under 1 --monitor classic\n";
+    "  origami simulate isa/mc68000.isa isa/programs/mc68000.prog --under 1 --monitor classic\n");
 
 static const struct option options[] = {
     { "under", required_argument, NULL, 'u' },   { "monitor", required_argument, NULL, 'm' },
@@ -145,8 +146,9 @@ static int make_plan(const struct simulate_options *simulate, const struct isa_d
         return status;
     error = analysis_run(analysed, &classic, &analysis);
     if (error == 0 && analysis.verdict == VERDICT_NOT_APPLICABLE) {
-        fprintf(stderr, "origami simulate: %s: there is no monitor to build, as the machine has no "
-                        "%s\n",
+        fprintf(stderr,
+                "origami simulate: %s: there is no monitor to build, as the machine has no "
+                "%s\n",
                 simulate->file,
                 !analysis.premise[PREMISE_MODES]        ? "pair of modes"
                 : !analysis.premise[PREMISE_RELOCATION] ? "relocation"
@@ -157,8 +159,9 @@ static int make_plan(const struct simulate_options *simulate, const struct isa_d
         error = plan_make(&analysis, running, plan, &missing);
     }
     if (error == -ENOENT)
-        fprintf(stderr, "origami simulate: '%s' exists only with the program's settings; use --set "
-                        "to have it analysed\n",
+        fprintf(stderr,
+                "origami simulate: '%s' exists only with the program's settings; use --set "
+                "to have it analysed\n",
                 missing);
     else if (error != 0)
         fprintf(stderr, "origami simulate: %s\n",
@@ -222,7 +225,8 @@ static int build(const struct simulate_options *simulate, struct program *progra
     int status = 0, error;
 
     if (running->pc_cell < 0 || running->memory_cell < 0 || !running->has_map) {
-        fprintf(stderr, "origami simulate: %s: a program needs a program counter, memory and a map\n",
+        fprintf(stderr,
+                "origami simulate: %s: a program needs a program counter, memory and a map\n",
                 simulate->file);
         return EXIT_NOT_APPLICABLE;
     }
@@ -284,7 +288,8 @@ static int simulate_files(const struct simulate_options *simulate)
 
 int command_simulate(int argc, char **argv)
 {
-    struct simulate_options simulate = { .kind = -1, .compare = { .step_limit = 10000, .seed = 1 } };
+    struct simulate_options simulate = { .kind = -1,
+                                         .compare = { .step_limit = 10000, .seed = 1 } };
     int option, status = 0;
 
     while (status == 0 &&
@@ -293,7 +298,7 @@ int command_simulate(int argc, char **argv)
     if (status != 0)
         return status;
     if (simulate.help) {
-        fputs(help, stdout);
+        fputs(_(help), stdout);
         return 0;
     }
     if (optind + 2 != argc)

@@ -11,7 +11,8 @@
 #include "analysis.h"
 #include "story.h"
 
-/* Text or attribute value, escaped; bytes that are not UTF-8 and control characters become U+FFFD. */
+/* Text or attribute value, escaped; bytes that are not UTF-8 and control characters become U+FFFD.
+ */
 void html_text(const char *text, FILE *out);
 
 /* A story's parts as elements; headings are h4. 0 or -ENOMEM. */

@@ -21,14 +21,14 @@ enum region {
 };
 
 enum {
-    LINE = 20,      /* from one line of names to the next */
-    CHARACTER = 8,  /* width of one column of a name */
-    NAME_GAP = 14,  /* between names on a line */
-    PAD = 20,       /* between a shape's border and its names */
-    HEAD = 46,      /* a region's title */
-    OFFSET = 12,    /* by which the two shapes miss each other */
-    LABEL = 30,     /* a shape's name above it */
-    RADIUS = 34,
+    LINE = 20,     /* from one line of names to the next */
+    CHARACTER = 8, /* width of one column of a name */
+    NAME_GAP = 14, /* between names on a line */
+    PAD = 20,      /* between a shape's border and its names */
+    HEAD = 46,     /* a region's title */
+    OFFSET = 12,   /* by which the two shapes miss each other */
+    LABEL = 30,    /* a shape's name above it */
+    RADIUS = 46,
     MARGIN = 22,
     WIDE = 1000,
     TALL = 400,
@@ -130,7 +130,7 @@ static int flow(struct picture *picture, enum region region, struct box box, boo
             write_name(picture, i, box.x + x, box.y + HEAD + lines * LINE - 6, box.width);
         x += length + NAME_GAP;
     }
-    return lines < LEAST_LINES ? LEAST_LINES : lines;
+    return region < REGION_NEITHER && lines < LEAST_LINES ? LEAST_LINES : lines;
 }
 
 static int region_height(struct picture *picture, enum region region, int width)
@@ -194,12 +194,10 @@ static int lay_out_row(struct picture *picture, int top)
         picture->box[REGION_PRIVILEGED].x += PAD / 2;
         return y + height + 2 * OFFSET;
     }
-    picture->sensitive =
-        (struct box){ MARGIN, y, width[0] + width[1] + 4 * PAD, height + OFFSET };
-    picture->privileged =
-        (struct box){ picture->box[REGION_BOTH].x - PAD, y + OFFSET,
-                      picture->width - MARGIN - picture->box[REGION_BOTH].x + PAD,
-                      height + OFFSET };
+    picture->sensitive = (struct box){ MARGIN, y, width[0] + width[1] + 4 * PAD, height + OFFSET };
+    picture->privileged = (struct box){ picture->box[REGION_BOTH].x - PAD, y + OFFSET,
+                                        picture->width - MARGIN - picture->box[REGION_BOTH].x + PAD,
+                                        height + OFFSET };
     return y + height + 2 * OFFSET;
 }
 
@@ -233,9 +231,9 @@ static int lay_out_column(struct picture *picture, int top)
 
 static void write_shape(const struct box *box, const char *class, FILE *out)
 {
-    fprintf(out,
-            "<rect class=\"%s\" x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" rx=\"%d\"/>\n", class,
-            box->x, box->y, box->width, box->height, RADIUS);
+    fprintf(out, "<rect class=\"%s\" x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" rx=\"%d\"/>\n",
+            class, box->x, box->y, box->width, box->height,
+            box->height < 2 * RADIUS ? box->height / 2 : RADIUS);
 }
 
 static void write_label(const char *class, int x, int y, const char *text, const char *anchor,
@@ -254,7 +252,7 @@ static void write_region(struct picture *picture, enum region region)
         [REGION_CRITICAL] = { N_("critical"), N_("sensitive only") },
         [REGION_BOTH] = { N_("sensitive and privileged"), N_("a monitor interprets them") },
         [REGION_PRIVILEGED] = { N_("privileged only"), N_("innocuous, trap anyway") },
-        [REGION_NEITHER] = { N_("neither"), N_("innocuous: run directly") },
+        [REGION_NEITHER] = { N_("neither"), N_("innocuous: a monitor lets them run") },
         [REGION_UNDECIDED] = { N_("undecided"), N_("the solver gave up") },
     };
     const struct box *box = &picture->box[region];
@@ -277,13 +275,16 @@ static void write_set_labels(struct picture *picture)
     bool tall = picture->width == TALL;
     char text[128];
 
-    if (!is_nested(picture)) {
+    if (is_nested(picture))
+        (void)snprintf(text, sizeof(text), _("sensitive: %u, critical: none"), sensitive);
+    else
         (void)snprintf(text, sizeof(text), _("sensitive: %u"), sensitive);
-        write_label("title", picture->sensitive.x + RADIUS / 2, picture->sensitive.y - 8, text,
-                    "start", picture->out);
-    }
+    write_label("title",
+                (is_nested(picture) ? picture->privileged.x : picture->sensitive.x) + RADIUS / 2,
+                (is_nested(picture) ? picture->privileged.y : picture->sensitive.y) - 8, text,
+                "start", picture->out);
     (void)snprintf(text, sizeof(text), _("privileged: %u"), privileged);
-    if (tall && !is_nested(picture))
+    if (tall)
         write_label("title", picture->privileged.x + picture->privileged.width - RADIUS / 2,
                     picture->privileged.y + picture->privileged.height + 18, text, "end",
                     picture->out);

@@ -135,14 +135,10 @@ static const struct {
     enum instruction_class class;
     const char *title;
 } columns[] = {
-    { CLASS_PRIVILEGED, N_("privileged") },
-    { CLASS_CONTROL, N_("control") },
-    { CLASS_LOCATION, N_("location") },
-    { CLASS_MODE, N_("mode") },
-    { CLASS_RESOURCE, N_("resource") },
-    { CLASS_USER_SENSITIVE, N_("user-sensitive") },
-    { CLASS_PARTIAL, N_("partial") },
-    { CLASS_COMMUTES, N_("traps or commutes") },
+    { CLASS_PRIVILEGED, N_("privileged") }, { CLASS_CONTROL, N_("control") },
+    { CLASS_LOCATION, N_("location") },     { CLASS_MODE, N_("mode") },
+    { CLASS_RESOURCE, N_("resource") },     { CLASS_USER_SENSITIVE, N_("user-sensitive") },
+    { CLASS_PARTIAL, N_("partial") },       { CLASS_COMMUTES, N_("traps or commutes") },
 };
 
 static void write_row(const struct analysis *analysis, unsigned index, FILE *out)
@@ -223,8 +219,7 @@ static int write_stories(const struct analysis *analysis, FILE *out)
         for (unsigned i = 0; i < analysis->report_count && error == 0; i++) {
             const struct instruction_report *report = &analysis->reports[i];
 
-            if (!has_story(report) ||
-                (report->is[CLASS_CRITICAL] == ANSWER_YES) != (critical == 1))
+            if (!has_story(report) || (report->is[CLASS_CRITICAL] == ANSWER_YES) != (critical == 1))
                 continue;
             error = write_story(analysis, i, open, out);
             open = false;
@@ -281,8 +276,7 @@ int report_html(const struct analysis *analysis, FILE *out)
     }
     if (error == 0)
         error = write_scope(analysis, out);
-    fprintf(out,
-            "<footer><p class=\"small\">%s</p></footer>\n</main>\n</body>\n</html>\n",
+    fprintf(out, "<footer><p class=\"small\">%s</p></footer>\n</main>\n</body>\n</html>\n",
             _("Made by origami check. G. J. Popek, R. P. Goldberg: Formal Requirements for "
               "Virtualizable Third Generation Architectures, CACM 17(7), 1974."));
     return error;

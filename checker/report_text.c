@@ -98,8 +98,7 @@ void report_scope(const struct analysis *analysis, FILE *out)
           out);
     if (description->pair_declared) {
         print_label(_("modes:"), out);
-        fprintf(out, _("%s over %s\n"),
-                description_mode_name(description, description->supervisor),
+        fprintf(out, _("%s over %s\n"), description_mode_name(description, description->supervisor),
                 description_mode_name(description, description->user));
     }
     print_list(_("memory:"), description, ROLE_MEMORY, false, out);
@@ -181,7 +180,8 @@ static void print_difference(const struct witness *witness, FILE *out)
         return;
     }
     print_cell(witness->cell, witness->element, witness->seen[0], out);
-    fputs(property_rows[witness->property].relation == RELATION_SINGLE ? _(" becomes ") : _(" against "),
+    fputs(property_rows[witness->property].relation == RELATION_SINGLE ? _(" becomes ")
+                                                                       : _(" against "),
           out);
     report_value(witness->cell, witness->seen[1], out);
     fprintf(out, "%s\n", place);

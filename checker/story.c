@@ -22,8 +22,8 @@ void story_add(struct story *story, enum story_kind kind, const char *term, cons
     story->parts = parts;
     part.term = term != NULL ? strdup(term) : NULL;
     part.text = text != NULL ? strdup(text) : NULL;
-    story->failed = story->failed || (term != NULL && part.term == NULL) ||
-                    (text != NULL && part.text == NULL);
+    story->failed =
+        story->failed || (term != NULL && part.term == NULL) || (text != NULL && part.text == NULL);
     parts[story->count++] = part;
 }
 
@@ -95,8 +95,8 @@ static const struct class_words {
       N_("It is sensitive already when it starts in user mode, by what it changes or by what it "
          "shows of location and resources. Theorem 3 asks about these only.") },
     { CLASS_INNOCUOUS, N_("innocuous"),
-      N_("Not sensitive: no state exists where it touches or shows what a monitor holds, so it may "
-         "run directly on the hardware.") },
+      N_("Not sensitive: no state exists where it touches or shows what a monitor holds. A monitor "
+         "has nothing to fear from it.") },
 };
 
 static void tell_classes(struct story *story)
@@ -217,7 +217,12 @@ static void tell_proofs(struct story *story)
     if (report->is[CLASS_PRIVILEGED] == ANSWER_YES)
         tell_witness(story, _("An example of the trap"),
                      report->found.witness[PROPERTY_COMPARABLE]);
-    else if (report->is[CLASS_SENSITIVE] == ANSWER_YES)
+    else if (main != NULL && main->property == PROPERTY_MODE)
+        story_say(
+            story, "%s",
+            _("The same two states prove that it is not privileged: in user mode it runs, and "
+              "nobody is told."));
+    else if (main != NULL)
         tell_one(story, _("The proof that it is %s"), PROPERTY_UNPRIVILEGED);
     if (report->is[CLASS_PARTIAL] == ANSWER_YES && report->is[CLASS_PRIVILEGED] != ANSWER_YES) {
         tell_one(story, _("A state where it %s"), PROPERTY_TRAPS_IN_USER);

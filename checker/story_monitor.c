@@ -43,11 +43,12 @@ static void tell_grab(struct story *story, const struct witness *witness)
                     "or another guest's. Resource control is lost."),
                   name, is.cell, is.first, is.second);
     else
-        story_say(story,
-                  _("Resources are handed out by the monitor's allocator. %s changes %s from %s to "
-                    "%s in user mode without a trap: the allocator is never asked, and the real "
-                    "resource changes where only the guest's own should. Resource control is lost."),
-                  name, is.cell, is.first, is.second);
+        story_say(
+            story,
+            _("Resources are handed out by the monitor's allocator. %s changes %s from %s to "
+              "%s in user mode without a trap: the allocator is never asked, and the real "
+              "resource changes where only the guest's own should. Resource control is lost."),
+            name, is.cell, is.first, is.second);
 }
 
 /* On the bare machine the kernel changes something; under a monitor it is in user mode. */
@@ -71,12 +72,13 @@ static void tell_leak(struct story *story, const struct witness *witness)
 
     read_difference(witness, &is);
     if (property_rows[witness->property].relation == RELATION_MODE)
-        story_say(story,
-                  _("A guest's kernel believes to be in supervisor mode, but a monitor runs it in "
-                    "user mode. For %s the bare machine leaves %s = %s; under the monitor it is %s. "
-                    "Nothing traps, so the monitor can't put it right: the kernel sees that it is "
-                    "not what it believes to be. Equivalence is lost."),
-                  name, is.cell, is.first, is.second);
+        story_say(
+            story,
+            _("A guest's kernel believes it is in supervisor mode, but a monitor runs it in "
+              "user mode. For %s the bare machine leaves %s = %s; under the monitor it is %s. "
+              "Nothing traps, so the monitor can't put it right: the kernel sees that it is "
+              "not what it believes it is. Equivalence is lost."),
+            name, is.cell, is.first, is.second);
     else if (property_rows[witness->property].relation == RELATION_RELOCATED)
         story_say(story,
                   _("A monitor keeps its guest elsewhere in memory than the guest believes. %s "
@@ -186,9 +188,12 @@ void story_classes_line(const struct instruction_report *report, char *text, siz
         enum instruction_class class;
         const char *word;
     } rows[] = {
-        { CLASS_CONTROL, N_("control sensitive") },   { CLASS_LOCATION, N_("location sensitive") },
-        { CLASS_MODE, N_("mode sensitive") },         { CLASS_RESOURCE, N_("resource sensitive") },
-        { CLASS_PARTIAL, N_("partially trapping") },  { CLASS_INNOCUOUS, N_("innocuous") },
+        { CLASS_CONTROL, N_("control sensitive") },
+        { CLASS_LOCATION, N_("location sensitive") },
+        { CLASS_MODE, N_("mode sensitive") },
+        { CLASS_RESOURCE, N_("resource sensitive") },
+        { CLASS_PARTIAL, N_("partially trapping") },
+        { CLASS_INNOCUOUS, N_("innocuous") },
         { CLASS_USER_SENSITIVE, N_("user sensitive") },
     };
     enum answer privileged = report->is[CLASS_PRIVILEGED];
@@ -196,10 +201,10 @@ void story_classes_line(const struct instruction_report *report, char *text, siz
     size_t used = 0;
 
     (void)snprintf(text, size, "%s",
-                   privileged == ANSWER_YES                         ? _("privileged")
-                   : report->is[CLASS_CRITICAL] == ANSWER_YES       ? _("CRITICAL")
-                   : privileged == ANSWER_NO                        ? _("not privileged")
-                                                                    : _("undecided"));
+                   privileged == ANSWER_YES                   ? _("privileged")
+                   : report->is[CLASS_CRITICAL] == ANSWER_YES ? _("CRITICAL")
+                   : privileged == ANSWER_NO                  ? _("not privileged")
+                                                              : _("undecided"));
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         used = strlen(text);
         if (report->is[rows[i].class] == ANSWER_YES)

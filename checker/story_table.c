@@ -111,8 +111,7 @@ static bool holds(const struct isa_cell *cell, uint32_t element, const struct ma
 static void add_cell(const struct witness *witness, const struct isa_cell *cell, uint32_t element,
                      const struct machine_state *const columns[4], struct story_table *table)
 {
-    bool always =
-        cell->role == ROLE_MODE || cell->role == ROLE_PC || cell->role == ROLE_RELOCATION;
+    bool always = cell->role == ROLE_MODE || cell->role == ROLE_PC || cell->role == ROLE_RELOCATION;
     bool differs = witness->has_difference && !witness->windowed && witness->cell == cell &&
                    witness->element == element;
     struct story_row *row = &table->rows[table->count];

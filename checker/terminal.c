@@ -130,7 +130,8 @@ int terminal_print_story(const struct story *story, bool colour, FILE *out)
 
         switch (part->kind) {
         case STORY_HEADING:
-            fprintf(out, "\n%s%s%s\n", colour ? "\033[1m" : "", part->text, colour ? "\033[0m" : "");
+            fprintf(out, "\n%s%s%s\n", colour ? "\033[1m" : "", part->text,
+                    colour ? "\033[0m" : "");
             break;
         case STORY_PARAGRAPH:
             gap(INDENT, out);

@@ -36,7 +36,8 @@ struct monitor_plan {
 };
 
 /* Chooses the kind that the theorems allow: classic where Theorem 1 holds (and trap-or-commute,
- * which decides for the very map this monitor uses), hybrid where Theorem 3 does, else patching.
+ * which decides for the very map this monitor uses), hybrid where Theorem 3 does and no instruction
+ * traps by a resource that the guest may not really have, else patching.
  * What the solver left undecided counts against the instruction. `running` may be the analysed
  * description itself. 0, -ENOMEM, or -ENOENT with *missing: an instruction that was not analysed.
  * The analysis must be applicable (its verdict not VERDICT_NOT_APPLICABLE). */

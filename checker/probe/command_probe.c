@@ -7,6 +7,7 @@
  * exit status are the same.
  */
 #include "command.h"
+#include "../messages.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -32,25 +33,25 @@ enum probe_status {
 
 static void print_help(void)
 {
-    fputs(
-        "Usage: origami-checker probe [--json] [--hypercalls]\n"
-        "Ask the CPU this program runs on, from user mode, which instructions trap, which reveal\n"
-        "or silently ignore system state, and which the kernel emulates. For x86-64 Linux.\n\n"
-        "  --json        everything that was seen, for programs\n"
-        "  --hypercalls  also try VMCALL and VMMCALL, which reach the hypervisor itself\n"
-        "  --help        show this help and exit\n\n"
-        "Each instruction runs in a process of its own and can't harm the host; needs no\n"
-        "privilege. The kernel may log a few lines about UMIP.\n\n"
-        "Exit status:\n"
-        "  0   the probe completed\n"
-        "  1   it completed, and something seen contradicts the x86-64 model\n"
-        "  2   not applicable: another architecture, or not user mode\n"
-        "  64  usage\n"
-        "  70  no memory, no process, or no output\n\n"
-        "Example:\n"
-        "  origami-checker probe --json | jq '.probes[] | select(.verdict == "
-        "\"critical-proved\")'\n",
-        stdout);
+    fputs(_("Usage: origami-checker probe [--json] [--hypercalls]\n"
+            "Ask the CPU this program runs on, from user mode, which instructions trap, which "
+            "reveal\n"
+            "or silently ignore system state, and which the kernel emulates. For x86-64 Linux.\n\n"
+            "  --json        everything that was seen, for programs\n"
+            "  --hypercalls  also try VMCALL and VMMCALL, which reach the hypervisor itself\n"
+            "  --help        show this help and exit\n\n"
+            "Each instruction runs in a process of its own and can't harm the host; needs no\n"
+            "privilege. The kernel may log a few lines about UMIP.\n\n"
+            "Exit status:\n"
+            "  0   the probe completed\n"
+            "  1   it completed, and something seen contradicts the x86-64 model\n"
+            "  2   not applicable: another architecture, or not user mode\n"
+            "  64  usage\n"
+            "  70  no memory, no process, or no output\n\n"
+            "Example:\n"
+            "  origami-checker probe --json | jq '.probes[] | select(.verdict == "
+            "\"critical-proved\")'\n"),
+          stdout);
 }
 
 static int finish_output(int status)

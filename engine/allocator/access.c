@@ -103,7 +103,8 @@ int segment_linear(struct vcpu *vcpu, unsigned segment, uint64_t offset, unsigne
     if (vcpu->long_code) {
         if (segment == SEGMENT_FS || segment == SEGMENT_GS) {
             /* AMD's processors look at the offset too. */
-            if (!address_canonical(offset) && !vcpu->vm->model.vendor_intel)
+            if ((!address_canonical(offset) || !address_canonical(offset + size - 1)) &&
+                !vcpu->vm->model.vendor_intel)
                 return segment_fault(vcpu, segment);
             address += vcpu->r.segment[segment].base;
         }

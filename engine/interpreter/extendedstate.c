@@ -226,10 +226,20 @@ int extended_gate_xsave(struct vcpu *vcpu)
 int extended_area(struct vcpu *vcpu, const struct instruction *insn, unsigned size,
                   unsigned alignment, unsigned access, uint64_t *linear)
 {
-    int result = operand_linear(vcpu, insn, size, access | ACCESS_NO_ALIGN_CHECK, linear);
-    if (result)
-        return result;
-    return *linear & (alignment - 1) ? fault_gp(vcpu) : 0;
+    uint64_t offset = operand_offset(vcpu, insn), last;
+    uint64_t base = vcpu->long_code && insn->segment != SEGMENT_FS && insn->segment != SEGMENT_GS
+                        ? 0
+                        : vcpu->r.segment[insn->segment].base;
+
+    if ((base + offset) & (alignment - 1))
+        return fault_gp(vcpu);
+    int result = segment_linear(vcpu, insn->segment, offset, 1, access, linear);
+    if (result == 0)
+        result = linear_probe(vcpu, *linear, 1, access);
+    offset = (offset + size - 1) & bits_mask(insn->address_size);
+    if (result == 0)
+        result = segment_linear(vcpu, insn->segment, offset, 1, access, &last);
+    return result ? result : linear_probe(vcpu, last, 1, access);
 }
 
 void piece_add(struct piece_list *list, unsigned from, unsigned to, unsigned size)

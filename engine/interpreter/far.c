@@ -63,12 +63,18 @@ static void far_commit_code(struct vcpu *vcpu, uint16_t selector, const struct d
     vcpu->next_rip = offset;
 }
 
-static int far_push_return(struct vcpu *vcpu, unsigned size)
+/* The pushes already use the stack width of the code that is entered. */
+static int far_push_return(struct vcpu *vcpu, const struct descriptor *code, unsigned size)
 {
+    const struct segment_register *ss = &vcpu->r.segment[SEGMENT_SS];
     struct stack_frame frame;
     int result;
 
     frame_init_current(vcpu, &frame, size);
+    if (vcpu->long_mode && descriptor_long(code->raw))
+        frame.address_size = 8;
+    else if (vcpu->long_code)
+        frame.address_size = ss->rights & RIGHTS_DB ? 4 : 2;
     frame_add(&frame, vcpu->r.segment[SEGMENT_CS].selector);
     frame_add(&frame, vcpu->next_rip);
     result = frame_push(vcpu, &frame);
@@ -81,6 +87,7 @@ static int far_push_return(struct vcpu *vcpu, unsigned size)
 static int far_code(struct vcpu *vcpu, const struct far_target *target, struct descriptor *code)
 {
     unsigned dpl = descriptor_dpl(code->raw), cpl = vcpu->r.cpl;
+    uint64_t pointer = vcpu->r.gpr[REGISTER_RSP];
     uint16_t selector = target->selector;
     int result;
 
@@ -91,16 +98,14 @@ static int far_code(struct vcpu *vcpu, const struct far_target *target, struct d
         return fault_selector(vcpu, EXCEPTION_GP, selector, 0);
     if (!descriptor_present(code->raw))
         return fault_selector(vcpu, EXCEPTION_NP, selector, 0);
-    result = code_check_offset(vcpu, code->raw, target->offset, 0);
-    if (result)
-        return result;
     result = descriptor_mark_accessed(vcpu, code);
-    if (result)
+    if (!result && target->call)
+        result = far_push_return(vcpu, code, target->size);
+    if (!result) /* after the pushes, which stay in memory */
+        result = code_check_offset(vcpu, code->raw, target->offset, 0);
+    if (result) {
+        vcpu->r.gpr[REGISTER_RSP] = pointer;
         return result;
-    if (target->call) {
-        result = far_push_return(vcpu, target->size);
-        if (result)
-            return result;
     }
     far_commit_code(vcpu, selector, code, cpl, target->offset);
     return 0;
@@ -230,7 +235,7 @@ static int far_call_gate(struct vcpu *vcpu, const struct far_target *target,
     if (target->call && !descriptor_conforming(code.raw) && descriptor_dpl(code.raw) < vcpu->r.cpl)
         return call_gate_inner(vcpu, &gate, &code);
     if (target->call) {
-        result = far_push_return(vcpu, gate.size);
+        result = far_push_return(vcpu, &code, gate.size);
         if (result)
             return result;
     }

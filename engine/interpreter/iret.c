@@ -193,6 +193,9 @@ static int iret_protected(struct vcpu *vcpu, unsigned size)
     result = code_check_return(vcpu, frame.selector, &code);
     if (result)
         return result;
+    result = code_check_offset(vcpu, code.raw, frame.rip, 0);
+    if (result)
+        return result;
     cpl = frame.selector & 3u;
     switches = cpl > old_cpl || vcpu->long_code;
     if (switches) {
@@ -200,9 +203,6 @@ static int iret_protected(struct vcpu *vcpu, unsigned size)
         if (result)
             return result;
     }
-    result = code_check_offset(vcpu, code.raw, frame.rip, 0);
-    if (result)
-        return result;
     if (switches)
         vcpu->r.segment[SEGMENT_SS] = stack;
     else

@@ -176,7 +176,8 @@ int interpret_enter(struct vcpu *vcpu, const struct instruction *insn)
     int result;
 
     result = pushes_add(vcpu, &pushes, vcpu->r.gpr[REGISTER_RBP]);
-    top = pushes.pointer; /* where the new rBP points */
+    /* The new rBP: above a 16-bit stack pointer it takes what ESP has there. */
+    top = (vcpu->r.gpr[REGISTER_RSP] & ~bits_mask(vcpu->stack_size)) | pushes.pointer;
     if (!result)
         result = enter_display(vcpu, level, &pushes);
     if (!result && level > 0)
@@ -190,9 +191,7 @@ int interpret_enter(struct vcpu *vcpu, const struct instruction *insn)
         result = linear_probe(vcpu, linear, size, ACCESS_WRITE);
     if (result)
         return result;
-    /* A 16-bit operand or stack moves BP only. */
-    register_write(vcpu, insn, REGISTER_RBP, size < vcpu->stack_size ? size : vcpu->stack_size,
-                   top);
+    register_write(vcpu, insn, REGISTER_RBP, size, top);
     stack_pointer_set(vcpu, vcpu->stack_size, bottom);
     return 0;
 }

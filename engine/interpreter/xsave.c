@@ -285,6 +285,13 @@ static void restore_commit(struct vcpu *vcpu, const struct restore *restore,
     extended_image_put(vcpu, to, rfbm);
 }
 
+static uint32_t restore_size(const struct cpu_model *model, const struct restore *restore)
+{
+    if (restore->compact)
+        return cpu_model_xsavec_size(model, restore->layout);
+    return cpu_model_xsave_size(model, restore->rfbm);
+}
+
 int interpret_xrstor(struct vcpu *vcpu, const struct instruction *insn)
 {
     const struct cpu_model *model = &vcpu->vm->model;
@@ -293,13 +300,17 @@ int interpret_xrstor(struct vcpu *vcpu, const struct instruction *insn)
 
     int result = extended_gate_xsave(vcpu);
     if (result == 0)
-        result = extended_area(vcpu, insn, IMAGE_EXTENDED, 64, ACCESS_READ, &restore.linear);
+        result = extended_area(vcpu, insn, IMAGE_HEADER + 1, 64, ACCESS_READ, &restore.linear);
     if (result == 0)
         result = extended_read(vcpu, restore.linear, from.byte, IMAGE_EXTENDED);
     if (result)
         return result;
     if (!header_legal(vcpu, &from, &restore))
         return fault_gp(vcpu);
+    result = extended_area(vcpu, insn, restore_size(model, &restore), 64, ACCESS_READ,
+                           &restore.linear);
+    if (result)
+        return result;
 
     extended_image_get(vcpu, &to, restore.rfbm | XCR0_SSE);
     /* XMM8-15 and their upper parts keep their values when restored outside 64-bit mode. */

@@ -75,6 +75,13 @@ static int run_masked(struct vcpu *vcpu, struct stub_entry *entry, uint64_t line
     return status;
 }
 
+/* Stores of enabled elements whose whole operand is checked all the same: MASKMOVQ, VEXTRACTI64X2 ... */
+static bool writes_in_part(const struct instruction *insn, unsigned access)
+{
+    return insn->row->memory == MEMORY_RDI ||
+           (insn->encoding == ENCODING_EVEX && insn->evex_mask && (access & ACCESS_WRITE));
+}
+
 static int run_bounced(struct vcpu *vcpu, struct stub_entry *entry, uint64_t linear, unsigned size)
 {
     uint8_t *bounce = bounce_at(vcpu->stubs, 0, linear);
@@ -84,7 +91,7 @@ static int run_bounced(struct vcpu *vcpu, struct stub_entry *entry, uint64_t lin
         status = linear_probe(vcpu, linear, size, entry->access);
     if (status)
         return status;
-    if (entry->insn.row->memory == MEMORY_RDI) /* writes some bytes only */
+    if (writes_in_part(&entry->insn, entry->access))
         return run_masked(vcpu, entry, linear);
     /* An x87 store writes nothing when it raises an unmasked exception. */
     if ((entry->access & ACCESS_READ) || (is_x87(&entry->insn) && crosses_page(linear, size))) {
@@ -242,8 +249,9 @@ static void x87_note_operation(struct vcpu *vcpu, const struct instruction *insn
 
 static bool waits_for_x87(const struct instruction *insn)
 {
+    /* CVTPI2PS and CVTPI2PD do not touch MMX registers when the operand is in memory. */
     return insn->row->state == STATE_X87 || insn->row->state == STATE_MMX ||
-           insn->row->state == STATE_SSE_MMX;
+           (insn->row->state == STATE_SSE_MMX && insn->opcode != 0x2a);
 }
 
 int step_native(struct vcpu *vcpu, struct stub_entry *entry)

@@ -57,9 +57,8 @@ static uint64_t elements_in_page(uint64_t linear, const struct string_run *run)
 static uint64_t elements_to_wrap(uint64_t offset, const struct string_run *run)
 {
     uint64_t mask = bits_mask(run->address_size);
-    if (run->down)
-        return offset / run->element + 1;
-    return (mask - offset) / run->element + 1;
+    uint64_t after_first = (run->down ? offset : mask - offset) / run->element;
+    return after_first == ~0ull ? after_first : after_first + 1;
 }
 
 static int locate(struct vcpu *vcpu, struct string_side *side, struct string_run *run)

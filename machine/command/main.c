@@ -9,6 +9,7 @@
 #include "options.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -80,6 +81,7 @@ int main(int argc, char **argv)
 {
     struct problem problem = { 0 };
 
+    signal(SIGXFSZ, SIG_IGN); /* a limit on file sizes is a failure to report */
     open_standard_streams();
     int status = dispatch(argc, argv, &problem);
 

@@ -17,8 +17,8 @@ struct problem {
 };
 
 /*
- * Describes a failure and returns -error. The text is cut to fit; control characters (file names
- * and engine messages may hold any) become '?', so that it stays one line.
+ * Describes a failure and returns -error. A text that is too long loses its middle; control
+ * characters (file names and engine messages may hold any) become '?', so that it stays one line.
  */
 int problem_set(struct problem *problem, int status, int error, const char *format, ...)
     __attribute__((format(printf, 4, 5)));

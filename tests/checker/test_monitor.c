@@ -22,7 +22,7 @@ static double now(void)
 /* Programs that never trap, or never run, would prove nothing. */
 static bool says_something(const struct bench *bench, const struct bench_totals *totals)
 {
-    return totals->direct > totals->steps / (bench->plan.kind == MONITOR_HYBRID ? 40 : 10) && totals->reflected > 0 &&
+    return totals->direct > totals->steps / (bench->plan.kind == MONITOR_HYBRID ? 100 : 10) && totals->reflected > 0 &&
            (bench->plan.kind != MONITOR_CLASSIC || totals->emulated > 0) &&
            (bench->plan.kind != MONITOR_HYBRID || totals->interpreted > 0) &&
            (bench->plan.kind != MONITOR_PATCHING || totals->replaced > 0);

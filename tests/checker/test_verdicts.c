@@ -25,18 +25,35 @@ struct verdict_row {
     const char *critical; /* names, a comma behind each */
 };
 
-/* What IA-32 and x86-64 share. Robin and Irvine's list, one name per encoding: MOV, PUSH and POP are
- * those with a segment register, CALL, JMP and RET the far ones. Ours beyond it: IRET, LDS, LSS. */
+/* What IA-32 and x86-64 share. Robin and Irvine's list, one name per encoding: MOV, PUSH and POP
+ * are those with a segment register, CALL, JMP and RET the far ones. Ours beyond it: IRET, LDS,
+ * LSS. */
 #define SYSTEM_REGISTER_READERS "SGDT,SIDT,SLDT,STR,SMSW,"
 #define IA32_OTHERS                                                                                \
     "PUSHF,POPF,LAR,LSL,VERR,VERW,MOV.from.CS,MOV.from.SS,MOV.to.SS,MOV.to.DS,"                    \
     "PUSH.segment.CS,PUSH.segment.SS,POP.segment.SS,POP.segment.DS,LDS,LSS,"                       \
     "CALL.far,JMP.far,RET.far,IRET,"
 #define IOPL_INSTRUCTIONS "CLI,STI,IN,OUT,INS,OUTS,"
-#define X86_64_READERS "RDTSCP,RDPID,XGETBV,CPUID,RDPKRU,WRPKRU,XSAVE,XRSTOR,"
+#define X86_64_READERS    "RDTSCP,RDPID,XGETBV,CPUID,RDPKRU,WRPKRU,XSAVE,XRSTOR,"
 #define X86_64_OTHERS                                                                              \
     "PUSHF,POPF,LAR,LSL,VERR,VERW,MOV.from.CS,MOV.from.SS,MOV.to.SS,MOV.to.DS,MOV.to.FS,POP.FS,"   \
     "LFS,LSS,CALL.far,JMP.far,RET.far,IRET,INT,SYSCALL,SYSENTER,"
+
+#define RISCV_SUPERVISOR_REGISTERS                                                                 \
+    "CSRR.sstatus,CSRR.sie,CSRR.stvec,CSRR.sscratch,CSRR.sepc,CSRR.scause,CSRR.sip,CSRR.satp,"     \
+    "CSRRS.sstatus,CSRRS.satp,CSRRW.sstatus,CSRRW.sie,CSRRW.stvec,CSRRW.sscratch,"                 \
+    "CSRRW.sepc,CSRRW.scause,CSRRW.sip,CSRRW.satp,"
+#define ARMV7_CRITICAL                                                                             \
+    "MRS CPSR,MSR CPSR,CPS,MRS SPSR,MSR SPSR,SUBS PC, LR,LDM return,LDM user,RFE,SRS,"
+#define AARCH64_EL1_REGISTERS                                                                      \
+    "MRS.SPSR_EL1,MRS.ELR_EL1,MRS.VBAR_EL1,MSR.SPSR_EL1,MSR.ELR_EL1,MSR.VBAR_EL1,"
+#define AARCH64_EL2_REGISTERS                                                                      \
+    "MRS.el2.SPSR_EL2,MRS.el2.ELR_EL2,MRS.el2.VBAR_EL2,MRS.el2.HCR_EL2,MRS.el2.VTTBR_EL2,"         \
+    "MRS.el2.SP_EL1,MSR.el2.SPSR_EL2,MSR.el2.ELR_EL2,MSR.el2.VBAR_EL2,MSR.el2.HCR_EL2,"            \
+    "MSR.el2.VTTBR_EL2,MSR.el2.SP_EL1,AT.S12E1R,"
+/* vBlades' list, and what the calling convention adds to it. */
+#define IA64_PUBLISHED "cover,thash,ttag,fc,mov =cpuid[],mov =pmd[],mov =ar.k,mov =ar.cflg,"
+#define IA64_LINKAGE   "br.call,br.ret,epc,probe,mov ar.rsc=,"
 
 static const struct verdict_row rows[] = {
     { "third-generation.isa", NULL, 0, NULL, ANSWER_YES, ANSWER_YES, ANSWER_YES, "" },
@@ -74,6 +91,41 @@ static const struct verdict_row rows[] = {
       X86_64_READERS SYSTEM_REGISTER_READERS X86_64_OTHERS IOPL_INSTRUCTIONS },
     { "x86-64-vmx.isa", NULL, 0, NULL, ANSWER_YES, ANSWER_YES, ANSWER_YES, "" },
     { "x86-64-vmx.isa", "io_exiting", 0, NULL, ANSWER_NO, ANSWER_NO, ANSWER_NO, "IN,OUT," },
+    { "riscv.isa", NULL, 0, NULL, ANSWER_YES, ANSWER_YES, ANSWER_YES, "" },
+    { "riscv.isa", "pair", 1, NULL, ANSWER_YES, ANSWER_YES, ANSWER_YES, "" },
+    { "riscv.isa", "pair", 2, NULL, ANSWER_NO, ANSWER_NO, ANSWER_NO,
+      "SRET," RISCV_SUPERVISOR_REGISTERS },
+    { "riscv.isa", "wfi_in_user", 1, NULL, ANSWER_YES, ANSWER_YES, ANSWER_NO, "" },
+    { "riscv.isa", "counters", 0, NULL, ANSWER_YES, ANSWER_YES, ANSWER_NO, "" },
+    { "riscv.isa", NULL, 0, "FS", ANSWER_NO, ANSWER_NO, ANSWER_NO,
+      "FMV.W.X,CSRRS.fcsr,CSRRW.fcsr," },
+    { "riscv.isa", NULL, 0, "cycle", ANSWER_NO, ANSWER_NO, ANSWER_NO, "CSRR.cycle," },
+    { "riscv-h.isa", NULL, 0, NULL, ANSWER_YES, ANSWER_YES, ANSWER_YES, "" },
+    { "riscv-h.isa", "guest", 1, NULL, ANSWER_YES, ANSWER_YES, ANSWER_YES, "" },
+    { "riscv-h.isa", "guest", 2, NULL, ANSWER_NO, ANSWER_YES, ANSWER_NO, "SRET," },
+    { "riscv-h.isa", "wfi_exits", 1, NULL, ANSWER_YES, ANSWER_YES, ANSWER_YES, "" },
+    /* Memory traps are what the classes leave out: kseg0. */
+    { "mips32.isa", NULL, 0, NULL, ANSWER_YES, ANSWER_YES, ANSWER_NO, "" },
+    { "mips32.isa", "segments", 1, NULL, ANSWER_YES, ANSWER_YES, ANSWER_YES, "" },
+    { "mips32.isa", "nailed", 1, NULL, ANSWER_NO, ANSWER_YES, ANSWER_NO, "SW," },
+    { "mips32.isa", "hwrena", 1, NULL, ANSWER_NO, ANSWER_NO, ANSWER_NO,
+      "RDHWR.CPUNum,RDHWR.UserLocal,RDHWR.CC," },
+    { "armv7-a.isa", NULL, 0, NULL, ANSWER_NO, ANSWER_YES, ANSWER_NO, ARMV7_CRITICAL },
+    { "armv7-a.isa", NULL, 0, "all", ANSWER_NO, ANSWER_NO, ANSWER_NO,
+      ARMV7_CRITICAL "MRC.TPIDRURO," },
+    { "aarch64.isa", NULL, 0, NULL, ANSWER_NO, ANSWER_NO, ANSWER_NO,
+      "MRS.CurrentEL,ERET," AARCH64_EL1_REGISTERS AARCH64_EL2_REGISTERS },
+    { "aarch64.isa", "nv", 1, NULL, ANSWER_YES, ANSWER_YES, ANSWER_YES, "" },
+    { "aarch64.isa", "pair", 1, NULL, ANSWER_YES, ANSWER_YES, ANSWER_NO, "" },
+    { "sparc-v9.isa", NULL, 0, NULL, ANSWER_NO, ANSWER_YES, ANSWER_NO, "SIR," },
+    { "sparc-v9.isa", "sir", 0, NULL, ANSWER_YES, ANSWER_YES, ANSWER_NO, "" },
+    { "sparc-v9.isa", "sir", 2, NULL, ANSWER_YES, ANSWER_YES, ANSWER_NO, "" },
+    { "sparc-v9.isa", "npt", 0, NULL, ANSWER_NO, ANSWER_YES, ANSWER_NO, "SIR," },
+    { "sun4v.isa", NULL, 0, NULL, ANSWER_YES, ANSWER_YES, ANSWER_YES, "" },
+    { "sun4v.isa", "guest", 1, NULL, ANSWER_NO, ANSWER_NO, ANSWER_NO, "WRPR.TL,WRPR.GL,DONE," },
+    { "ia-64.isa", NULL, 0, NULL, ANSWER_NO, ANSWER_NO, ANSWER_NO, IA64_LINKAGE IA64_PUBLISHED },
+    { "ia-64.isa", "linkage", 0, NULL, ANSWER_NO, ANSWER_NO, ANSWER_NO, IA64_PUBLISHED },
+    { "ia-64.isa", "ring", 1, NULL, ANSWER_NO, ANSWER_NO, ANSWER_NO, IA64_LINKAGE IA64_PUBLISHED },
 };
 
 static const char *directory;
@@ -218,13 +270,33 @@ static void test_not_applicable(void **unused)
     description_release(description);
 }
 
+static void test_z80(void **unused)
+{
+    struct description_options options = { 0 };
+    struct analysis_options how = { .mode = MODE_CLASSIC };
+    struct isa_description *description = NULL;
+    struct analysis analysis;
+    char path[512];
+
+    (void)unused;
+    (void)snprintf(path, sizeof(path), "%s/z80.isa", directory);
+    assert_int_equal(command_open(path, &options, &description), 0);
+    assert_int_equal(analysis_run(description, &how, &analysis), 0);
+    assert_int_equal(analysis.verdict, VERDICT_NOT_APPLICABLE);
+    assert_false(analysis.premise[PREMISE_MODES]);
+    assert_false(analysis.premise[PREMISE_RELOCATION]);
+    assert_false(analysis.premise[PREMISE_TRAPS]);
+    assert_true(analysis.premise[PREMISE_LOOKUP]);
+    analysis_release(&analysis);
+    description_release(description);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rows),
-        cmocka_unit_test(test_enumeration_agrees),
-        cmocka_unit_test(test_classes),
-        cmocka_unit_test(test_not_applicable),
+        cmocka_unit_test(test_rows),    cmocka_unit_test(test_enumeration_agrees),
+        cmocka_unit_test(test_classes), cmocka_unit_test(test_not_applicable),
+        cmocka_unit_test(test_z80),
     };
 
     if (argc < 2)

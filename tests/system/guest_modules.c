@@ -31,6 +31,11 @@ static void out(unsigned short port, u32 value)
 
 static void put(char c)
 {
+    u8 status;
+
+    do { /* until the transmitter has room */
+        __asm__ volatile("inb %1, %0" : "=a"(status) : "Nd"((unsigned short)(SERIAL + 5)));
+    } while (!(status & 0x20));
     __asm__ volatile("outb %b0, %1" ::"a"(c), "Nd"((unsigned short)SERIAL));
 }
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """How a run ends when something other than the guest ends it: signals, killed processes, closed or full standard
 streams, limits of the host. Each: one clear line, the documented status, the terminal as it was, nothing left."""
+import fcntl
 import os
 import resource
 import shutil
@@ -10,7 +11,7 @@ import termios
 import time
 from pathlib import Path
 
-from support import BARE, ORIGAMI, STATUS, Checks, Run, leftover_processes, process_field, run, wait_gone
+from support import BARE, ORIGAMI, STATUS, TOOLS, Checks, Run, leftover_processes, process_field, run, wait_gone
 
 ENDLESS = {"loop": BARE / "loop.elf", "halt": BARE / "halt.elf"}
 SWEEP = ("run", "--kernel", BARE / "checks64.elf", "--debug-exit")
@@ -105,24 +106,44 @@ def streams(checks):
     os.close(writing)
     with open("/dev/full", "wb") as full:
         report(checks, "standard output is full", run(*SWEEP, output=full.fileno()), 1)
-    # A reader that does not read: the guest must not be lost, and a signal must get through.
-    for options in ((), ("--clock", "instructions")):
-        reading, writing = os.pipe()
-        machine = Run(*SWEEP, *options, output=writing)
-        time.sleep(3)
-        machine.signal(signal.SIGTERM)
-        outcome = machine.finish(30)
-        ended = outcome.status == 1  # the output was shorter than pipe and queue together
-        report(checks, f"a full pipe {' '.join(options)}".strip(), outcome, {1, STATUS["signal"]},
-               None if ended else r"signal 15 ")
-        os.close(reading)
-        os.close(writing)
     reading, writing = os.pipe()
     os.write(writing, b"\x01x")
     outcome = run("run", "--kernel", ENDLESS["loop"], input=reading, timeout=20)
     report(checks, "Ctrl-A x through a pipe", outcome, STATUS["left"], r"Ctrl-A x")
     os.close(reading)
     os.close(writing)
+
+
+def small_pipe():
+    reading, writing = os.pipe()
+    fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)
+    return reading, writing
+
+
+def slow_reader(checks):
+    """More output than pipe and console queue hold. Nothing may be lost, and a signal must get through."""
+    text = "".join(f"{number:06d} " for number in range(17000))
+    flood = ("run", "--kernel", TOOLS / "guest_modules.elf", "--debug-exit", "--cmdline", text)
+    for options in ((), ("--clock", "instructions")):
+        reading, writing = small_pipe()
+        machine = Run(*flood, *options, output=writing)
+        os.close(writing)
+        time.sleep(2)
+        more = [] if machine.process.poll() is None else ["ended before its output was read"]
+        shown = b""
+        while chunk := os.read(reading, 65536):
+            shown += chunk
+        os.close(reading)
+        if text.encode() not in shown:
+            more.append(f"output lost: {len(shown)} bytes shown")
+        report(checks, " ".join(("a late reader", *options)), machine.finish(30), 1, None, more)
+        reading, writing = small_pipe()
+        machine = Run(*flood, *options, output=writing)
+        time.sleep(2)
+        machine.signal(signal.SIGTERM)
+        report(checks, " ".join(("a full pipe", *options)), machine.finish(30), STATUS["signal"], r"signal 15 ")
+        os.close(reading)
+        os.close(writing)
 
 
 def limit(which, value):
@@ -162,6 +183,7 @@ def main():
     stopping(checks)
     killed(checks)
     streams(checks)
+    slow_reader(checks)
     limits(checks)
     engine_missing(checks)
     checks.equal("nothing left in the end", leftover_processes(), {})
