@@ -46,7 +46,7 @@ struct list_options {
     bool fast, help;
 };
 
-enum { GAP = 2, VERDICT_COLUMNS = 17 };
+enum { GAP = 2, VERDICT_COLUMNS = 17, COUNT_COLUMNS = 12 };
 
 static int set_option(struct list_options *list, int option)
 {
@@ -72,14 +72,14 @@ static int set_option(struct list_options *list, int option)
 static void print_verdict(const struct analysis *analysis)
 {
     unsigned critical = 0;
+    char count[64] = "";
 
     for (unsigned i = 0; i < analysis->report_count; i++)
         critical += analysis->reports[i].is[CLASS_CRITICAL] == ANSWER_YES;
     columns_pad(_(verdict_names[analysis->verdict]), VERDICT_COLUMNS + GAP, stdout);
     if (analysis->verdict == VERDICT_NOT_VIRTUALIZABLE)
-        printf(ngettext("%3u critical  ", "%3u critical  ", critical), critical);
-    else
-        columns_pad("", columns_of(_("%3u critical  ")), stdout);
+        (void)snprintf(count, sizeof(count), _("%3u critical"), critical);
+    columns_pad(count, COUNT_COLUMNS + GAP, stdout);
 }
 
 static int list_entry(const struct list_options *list, const struct library_entry *entry,

@@ -35,7 +35,7 @@ static void write_head(const struct analysis *analysis, FILE *out)
             "<meta charset=\"utf-8\"/>\n"
             "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n"
             "<meta http-equiv=\"Content-Security-Policy\" content=\"" POLICY "\"/>\n<title>",
-            /* The language of these messages, as HTML names it. */
+            /* TRANSLATORS: the code of your language, such as ja, for the page's lang attribute. */
             _("en"));
     html_text(title_of(analysis->description), out);
     fprintf(out, " - %s</title>\n<style>\n%s</style>\n</head>\n<body>\n<main>\n",

@@ -46,7 +46,7 @@ static void print_list(const char *label, const struct isa_description *descript
             continue;
         if (first)
             print_label(label, out);
-        fprintf(out, "%s%s", first ? "" : ", ", cell->name);
+        fprintf(out, "%s%s", first ? "" : _(", "), cell->name);
         if (cell->count > 1)
             fprintf(out, "[%u]", cell->count);
         fprintf(out, ngettext(" (%u bit)", " (%u bits)", cell->width), cell->width);
@@ -136,7 +136,7 @@ static void print_state(const struct isa_description *description,
 
             if (value == 0 && !always)
                 continue;
-            fputs(first ? "" : ", ", out);
+            fputs(first ? "" : _(", "), out);
             print_cell(cell, j, value, out);
             first = false;
         }
@@ -149,12 +149,12 @@ static void print_input(const struct witness *witness, FILE *out)
     const struct isa_instruction *instruction = witness->instruction;
 
     for (unsigned i = 0; i < instruction->operand_count; i++)
-        fprintf(out, "%s%s = %llu", i == 0 ? "    with " : ", ", instruction->operands[i].name,
-                (unsigned long long)witness->input.operands[i]);
+        fprintf(out, "%s%s = %llu", i == 0 ? _("    with ") : _(", "),
+                instruction->operands[i].name, (unsigned long long)witness->input.operands[i]);
     if (instruction->operand_count != 0)
         fputc('\n', out);
     for (unsigned i = 0; i < instruction->choice_count; i++)
-        fprintf(out, "    the processor chooses %llu\n",
+        fprintf(out, _("    the processor chooses %llu\n"),
                 (unsigned long long)witness->input.choices[i]);
 }
 
@@ -294,7 +294,7 @@ static void print_critical(const struct analysis *analysis, FILE *out)
     for (unsigned i = 0; i < analysis->report_count; i++) {
         if (analysis->reports[i].is[CLASS_CRITICAL] != ANSWER_YES)
             continue;
-        fprintf(out, "%s%s", count == 0 ? _("Critical instructions: ") : ", ",
+        fprintf(out, "%s%s", count == 0 ? _("Critical instructions: ") : _(", "),
                 analysis->reports[i].instruction->name);
         count++;
     }

@@ -26,7 +26,7 @@ int memcmp(const void *left, const void *right, size_t size);
 #define EEXIST 17
 #define EINVAL 22
 #define ENOSPC 28
-#define ENOTSUP 95
+#define EOPNOTSUPP 95
 #define ESHUTDOWN 108
 #define ECANCELED 125
 #endif

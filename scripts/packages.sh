@@ -6,7 +6,7 @@ set -eu
 
 build="gcc libc6-dev meson ninja-build pkg-config libseccomp-dev libcjson-dev libz3-dev gettext python3"
 demo="busybox-static cpio gzip apt"
-check="libcmocka-dev libzydis-dev qemu-system-x86 busybox-static cpio tmux clang clang-format libclang-rt-14-dev"
+check="libcmocka-dev libzydis-dev qemu-system-x86 busybox-static cpio tmux lz4 clang clang-format libclang-rt-14-dev"
 fuzz="clang libclang-rt-14-dev"
 
 case "${1:-}" in

@@ -38,7 +38,7 @@ struct comparison {
     /* END_DIFFERENT: */
     const struct isa_cell *cell; /* NULL: whether the machine halted, or is stuck */
     uint32_t element;
-    uint64_t seen[2];            /* bare, virtual */
+    uint64_t seen[2]; /* bare, virtual */
     struct machine_state initial;
     struct machine_state before; /* bare, before that step */
     struct machine_state bare;   /* as it ended */

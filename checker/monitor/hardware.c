@@ -21,8 +21,8 @@ void hardware_step(struct tower *tower, struct step_record *record)
     if (patch_fetch(tower, 0, &tower->hardware, record)) {
         tower_choose(tower, record);
         machine_state_copy(&tower->scratch, &tower->hardware, description);
-        record->outcome = evaluate_instruction(description, record->instruction, &record->input,
-                                               &tower->scratch);
+        record->outcome =
+            evaluate_instruction(description, record->instruction, &record->input, &tower->scratch);
         if (record->outcome.kind == OUTCOME_NORMAL) {
             commit(tower, record);
             return;

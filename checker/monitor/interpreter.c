@@ -11,11 +11,10 @@ static void run(struct tower *tower, unsigned level, struct step_record *record)
     struct tower_level *at = &tower->levels[level];
 
     machine_state_copy(&at->after, &at->before, tower->description);
-    record->outcome = evaluate_instruction(tower->description, record->instruction, &record->input,
-                                           &at->after);
+    record->outcome =
+        evaluate_instruction(tower->description, record->instruction, &record->input, &at->after);
     if (record->outcome.kind == OUTCOME_NORMAL) {
-        const struct plan_row *row =
-            &tower->plan->rows[tower_index(tower, record->instruction)];
+        const struct plan_row *row = &tower->plan->rows[tower_index(tower, record->instruction)];
 
         if (row->innocuous)
             tower->innocuous_indirect++;

@@ -87,8 +87,8 @@ int plan_make(const struct analysis *analysis, const struct isa_description *run
         plan->rows[i].innocuous =
             !plan->rows[i].privileged && report->is[CLASS_INNOCUOUS] == ANSWER_YES;
         plan->rows[i].asks = asks_allocator(running, running->instructions[i]->body.first);
-        plan->rows[i].replaced = report->is[CLASS_CRITICAL] != ANSWER_NO ||
-                                 report->is[CLASS_COMMUTES] != ANSWER_YES;
+        plan->rows[i].replaced =
+            report->is[CLASS_CRITICAL] != ANSWER_NO || report->is[CLASS_COMMUTES] != ANSWER_YES;
     }
     return 0;
 }

@@ -42,7 +42,8 @@ int program_assemble(struct program *program, const struct isa_description *desc
                      struct machine_state *state);
 void program_release(struct program *program);
 
-/* "NAME operand, operand" as it would be written in a program; at most `size` bytes with the NUL. */
+/* "NAME operand, operand" as it would be written in a program; at most `size` bytes with the NUL.
+ */
 void program_print(const struct isa_instruction *instruction, const struct instruction_input *input,
                    char *text, size_t size);
 

@@ -5,12 +5,8 @@
 #include "simulation.h"
 
 const char *const compare_end_names[] = {
-    [END_HALTED] = "halted",
-    [END_TRAP_STORM] = "trap storm",
-    [END_STEP_LIMIT] = "step limit",
-    [END_DEAD] = "stuck",
-    [END_DIFFERENT] = "different",
-    [END_MONITOR_CELLS] = "monitor cells",
+    [END_HALTED] = "halted", [END_TRAP_STORM] = "trap storm", [END_STEP_LIMIT] = "step limit",
+    [END_DEAD] = "stuck",    [END_DIFFERENT] = "different",   [END_MONITOR_CELLS] = "monitor cells",
 };
 
 void simulation_efficiency(const struct tower *tower, uint64_t *direct, uint64_t *indirect)
@@ -111,8 +107,7 @@ static void print_end(const struct simulation *simulation, FILE *out)
         fprintf(out,
                 "NO MONITOR: a trap of the hardware writes cell %u; the description lets the "
                 "monitor keep cells 0 to %u\n",
-                simulation->tower->trouble_cell,
-                simulation->tower->description->monitor_cells - 1);
+                simulation->tower->trouble_cell, simulation->tower->description->monitor_cells - 1);
         return;
     }
     if (simulation->tower->depth > 0)
@@ -165,9 +160,10 @@ static void print_counters(const struct simulation *simulation, FILE *out)
     simulation_efficiency(tower, &direct, &indirect);
     fprintf(out, "\n  efficiency:   %llu of %llu innocuous instructions ran directly",
             (unsigned long long)direct, (unsigned long long)(direct + indirect));
-    fputs(indirect == 0 && direct > 0                      ? ": no monitor was involved in them\n"
-          : indirect > 0 && tower->plan->kind == MONITOR_HYBRID ? "; the others were supervisor code\n"
-                                                                : "\n",
+    fputs(indirect == 0 && direct > 0 ? ": no monitor was involved in them\n"
+          : indirect > 0 && tower->plan->kind == MONITOR_HYBRID
+              ? "; the others were supervisor code\n"
+              : "\n",
           out);
     print_instructions(tower, out);
     fputs("\n  monitor     traps  emulated  reflected  interpreted  allocator  for the one above\n",
@@ -185,7 +181,8 @@ static void print_counters(const struct simulation *simulation, FILE *out)
                 "\n  executed copy: %llu instructions scanned, %llu replaced by a trap, %llu hits, "
                 "%llu made again as the program had changed\n",
                 (unsigned long long)tower->patch.scanned, (unsigned long long)tower->patch.replaced,
-                (unsigned long long)tower->patch.hits, (unsigned long long)tower->patch.invalidated);
+                (unsigned long long)tower->patch.hits,
+                (unsigned long long)tower->patch.invalidated);
 }
 
 void simulation_text(const struct simulation *simulation, FILE *out)
@@ -202,10 +199,10 @@ void simulation_text(const struct simulation *simulation, FILE *out)
     }
     fprintf(out, "  monitor:      %s%s; %s\n", monitor_kind_names[tower->plan->kind],
             simulation->forced ? ", as asked" : "", reason(tower->plan));
-    fprintf(out, "  machines:     %u of %u cells; each of %u monitor%s keeps %u, the guest has %u\n",
-            1 + tower->depth, tower->levels[0].memory_size, tower->depth,
-            tower->depth == 1 ? "" : "s", tower->monitor_cells,
-            tower->levels[tower->depth].memory_size);
+    fprintf(
+        out, "  machines:     %u of %u cells; each of %u monitor%s keeps %u, the guest has %u\n",
+        1 + tower->depth, tower->levels[0].memory_size, tower->depth, tower->depth == 1 ? "" : "s",
+        tower->monitor_cells, tower->levels[tower->depth].memory_size);
     print_end(simulation, out);
     if (simulation->comparison->end != END_MONITOR_CELLS)
         print_counters(simulation, out);

@@ -348,8 +348,7 @@ void tower_load(struct tower *tower, const struct machine_state *guest, uint64_t
         tower_set_halted(tower, tower->depth);
     /* The inner monitors boot first: each finds its machine in supervisor mode. */
     for (unsigned n = 1; n < tower->depth; n++)
-        tower_write(tower, n,
-                    tower->description->cells[tower->description->mode_cell].offset,
+        tower_write(tower, n, tower->description->cells[tower->description->mode_cell].offset,
                     tower->description->supervisor);
     for (unsigned n = 0; n < tower->depth; n++)
         choose_own(tower, n, seed, guest);

@@ -32,12 +32,12 @@ enum { TOWER_MAX_DEPTH = 8 };
 
 /* What one monitor did. */
 struct monitor_counters {
-    uint64_t traps;      /* how often D was entered */
-    uint64_t emulated;   /* instructions run by an interpreter after a trap */
-    uint64_t reflected;  /* traps given to the guest's own trap rule or monitor */
-    uint64_t interpreted; /* instructions run by software without a trap */
-    uint64_t allocator;  /* calls of A: attempts to change relocation or a counted resource */
-    uint64_t nested;     /* privileged operations of the monitor above, granted */
+    uint64_t traps;           /* how often D was entered */
+    uint64_t emulated;        /* instructions run by an interpreter after a trap */
+    uint64_t reflected;       /* traps given to the guest's own trap rule or monitor */
+    uint64_t interpreted;     /* instructions run by software without a trap */
+    uint64_t allocator;       /* calls of A: attempts to change relocation or a counted resource */
+    uint64_t nested;          /* privileged operations of the monitor above, granted */
     uint64_t *by_instruction; /* emulated, by instruction */
 };
 
@@ -59,8 +59,8 @@ struct tower_level {
     struct monitor_counters counters;
     struct machine_state before, after; /* scratch: machine n as a whole, when D needs it */
     uint32_t memory_size;               /* of machine n */
-    bool interpreting; /* monitor n may not let its guest run on machine n - 1 */
-    uint64_t *own;     /* machine n's counted resources while its monitor's guest runs, by place */
+    bool interpreting;                  /* monitor n may not let its guest run on machine n - 1 */
+    uint64_t *own; /* machine n's counted resources while its monitor's guest runs, by place */
 };
 
 /* Where a monitor keeps a number of its guest's machine: bits of its own cells, packed. */
@@ -79,8 +79,8 @@ struct tower {
     const struct isa_description *description;
     const struct monitor_plan *plan;
     unsigned depth;
-    uint32_t monitor_cells; /* k of one monitor */
-    uint32_t memory_offset; /* of memory in a state's values */
+    uint32_t monitor_cells;  /* k of one monitor */
+    uint32_t memory_offset;  /* of memory in a state's values */
     struct kept_place *kept; /* per place of a state below memory_offset */
     struct kept_place kept_halted;
     struct tower_level levels[TOWER_MAX_DEPTH + 1];
@@ -90,8 +90,8 @@ struct tower {
     uint64_t innocuous_indirect; /* innocuous by class, executed, but not directly */
     struct patch_entry *patches; /* per cell of hardware memory; NULL unless patching */
     struct patch_counters patch;
-    struct patch_entry *patch_trap;       /* the trap under way came from this entry, or NULL */
-    uint64_t trap_word;                   /* what the copy holds where an instruction was replaced */
+    struct patch_entry *patch_trap; /* the trap under way came from this entry, or NULL */
+    uint64_t trap_word;             /* what the copy holds where an instruction was replaced */
     bool trap_word_known;
     uint64_t seed, step; /* of the step under way: they decide what `choose` gives */
     enum tower_trouble trouble;
@@ -114,7 +114,8 @@ void tower_release(struct tower *tower);
 void tower_load(struct tower *tower, const struct machine_state *guest, uint64_t seed);
 
 /* One step of the guest: an instruction or a trap, wherever it is run. Choices come from
- * tower_choice(seed, step, site). *record is what ran. Nothing happens when halted or in trouble. */
+ * tower_choice(seed, step, site). *record is what ran. Nothing happens when halted or in trouble.
+ */
 void tower_step(struct tower *tower, uint64_t seed, uint64_t step, struct step_record *record);
 uint64_t tower_choice(uint64_t seed, uint64_t step, unsigned site);
 

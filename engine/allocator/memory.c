@@ -79,7 +79,7 @@ void memory_mark_dirty(struct guest_memory *memory, uint64_t gpa, uint64_t size)
         if (page >= memory->page_flags_count)
             return;
         uint8_t *flags = &memory->page_flags[page];
-        if (__atomic_load_n(flags, __ATOMIC_RELAXED) & PAGE_CODE)
+        if (memory->code_written && (__atomic_load_n(flags, __ATOMIC_RELAXED) & PAGE_CODE))
             memory->code_written(memory->code_context, page * PAGE_SIZE_4K);
         /* Look first: the line then stays shared among vCPUs that write the same page again. */
         if (!(__atomic_load_n(flags, __ATOMIC_RELAXED) & PAGE_DIRTY))

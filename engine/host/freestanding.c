@@ -94,7 +94,8 @@ static void descriptors_close(const struct wire_setup *setup)
         system1(SYSTEM_close, setup->slot[i].fd);
     system1(SYSTEM_close, CODE_FD);
     system1(SYSTEM_close, SOFT_FD);
-    system1(SYSTEM_close, WIRE_FD);
+    for (int fd = 0; fd <= WIRE_FD; fd++) /* /dev/null as the standard streams, and the wire */
+        system1(SYSTEM_close, fd);
 }
 
 /* The executable view, with `data` writable bytes right behind it, and the writable view elsewhere. */

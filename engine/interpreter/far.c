@@ -63,25 +63,42 @@ static void far_commit_code(struct vcpu *vcpu, uint16_t selector, const struct d
     vcpu->next_rip = offset;
 }
 
-/* The pushes already use the stack width of the code that is entered. */
+/* One push; *pointer is rSP so far. */
+static int far_push(struct vcpu *vcpu, uint64_t *pointer, unsigned size, uint64_t value)
+{
+    uint64_t offset = (*pointer - size) & bits_mask(vcpu->stack_size), linear;
+    int result = segment_linear(vcpu, SEGMENT_SS, offset, size, ACCESS_WRITE, &linear);
+
+    if (!result)
+        result = access_settle(vcpu, linear_write(vcpu, linear, &value, size, ACCESS_WRITE));
+    if (result)
+        return result;
+    access_watch(vcpu, linear, size, true);
+    *pointer = offset;
+    return 0;
+}
+
+/* CS and RIP, push by push: a fault leaves what was pushed in memory, but rSP as it was. The stack is
+ * already used in the mode of the code that is entered. */
 static int far_push_return(struct vcpu *vcpu, const struct descriptor *code, unsigned size)
 {
     const struct segment_register *ss = &vcpu->r.segment[SEGMENT_SS];
-    struct stack_frame frame;
+    uint64_t pointer = vcpu->r.gpr[REGISTER_RSP];
+    bool long_code = vcpu->long_code;
+    uint8_t stack_size = vcpu->stack_size, width;
     int result;
 
-    frame_init_current(vcpu, &frame, size);
-    if (vcpu->long_mode && descriptor_long(code->raw))
-        frame.address_size = 8;
-    else if (vcpu->long_code)
-        frame.address_size = ss->rights & RIGHTS_DB ? 4 : 2;
-    frame_add(&frame, vcpu->r.segment[SEGMENT_CS].selector);
-    frame_add(&frame, vcpu->next_rip);
-    result = frame_push(vcpu, &frame);
-    if (result)
-        return result;
-    stack_pointer_set(vcpu, frame.address_size, frame.pointer);
-    return 0;
+    vcpu->long_code = vcpu->long_mode && descriptor_long(code->raw);
+    vcpu->stack_size = vcpu->long_code ? 8 : (ss->rights & RIGHTS_DB) && !ss->unusable ? 4 : 2;
+    result = far_push(vcpu, &pointer, size, vcpu->r.segment[SEGMENT_CS].selector);
+    if (!result)
+        result = far_push(vcpu, &pointer, size, vcpu->next_rip);
+    width = vcpu->stack_size;
+    vcpu->long_code = long_code;
+    vcpu->stack_size = stack_size;
+    if (!result)
+        stack_pointer_set(vcpu, width, pointer);
+    return result;
 }
 
 static int far_code(struct vcpu *vcpu, const struct far_target *target, struct descriptor *code)

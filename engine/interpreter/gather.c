@@ -17,6 +17,7 @@ struct gather {
     unsigned index; /* vector register */
     bool opmask;    /* EVEX: the mask is k1-k7, else a vector's sign bits */
     bool scatter;
+    bool done; /* at least one element */
     uint64_t enabled;
     uint8_t data[64], indices[64], mask[64];
 };
@@ -96,6 +97,7 @@ static int gather_element(struct vcpu *vcpu, const struct instruction *insn, str
 /* Element i is done, or was not enabled. */
 static void gather_mark(struct gather *g, unsigned i)
 {
+    g->done = g->done || (g->enabled >> i & 1);
     g->enabled &= ~(1ull << i);
     if (!g->opmask)
         memset(g->mask + i * g->element, 0, g->element);
@@ -110,6 +112,8 @@ static void gather_end(struct vcpu *vcpu, const struct instruction *insn, struct
         memset(g->data + used, 0, sizeof(g->data) - used);
         memset(g->mask, 0, sizeof(g->mask));
         g->enabled = 0;
+    } else if (g->opmask && g->done) { /* an EVEX write, even of one element, clears what is above */
+        memset(g->data + insn->vector_length, 0, sizeof(g->data) - insn->vector_length);
     }
     if (!g->scatter)
         extended_vector_set(vcpu, &g->image, insn->reg, 64, g->data);
@@ -122,7 +126,7 @@ static void gather_end(struct vcpu *vcpu, const struct instruction *insn, struct
 
 int interpret_gather_scatter(struct vcpu *vcpu, const struct instruction *insn)
 {
-    struct gather g;
+    struct gather g = { .done = false };
     int result = gather_begin(vcpu, insn, &g);
     if (result)
         return result;

@@ -172,8 +172,9 @@ static int run_suppressing(struct vcpu *vcpu, struct stub_entry *entry, uint64_t
     return run_with(vcpu, entry, entry->scratch, (uint64_t)(uintptr_t)page.host);
 }
 
-/* An 80-bit operand that a check refused is accessed as eight bytes and two: whose fault is it? */
-static int run_faulting_80(struct vcpu *vcpu, const struct instruction *insn, uint64_t offset,
+/* An 80-bit operand, and MASKMOVDQU's, is accessed as eight bytes and then the rest. One that a check has
+ * refused as a whole: whose fault is it? */
+static int run_faulting(struct vcpu *vcpu, const struct instruction *insn, uint64_t offset,
                            unsigned access)
 {
     struct fault fault = vcpu->fault;
@@ -205,8 +206,8 @@ static int run_memory(struct vcpu *vcpu, struct stub_entry *entry, uint64_t offs
     status = segment_linear(vcpu, insn->segment, offset, size, access, &linear);
     if (status == 0 && insn->row->memory == MEMORY_RDI)
         status = alignment_check(vcpu, linear, 8);
-    if (status && size == 10)
-        return run_faulting_80(vcpu, insn, offset, access);
+    if (status && (size == 10 || insn->row->memory == MEMORY_RDI))
+        return run_faulting(vcpu, insn, offset, access);
     return status ? status : run_at(vcpu, entry, linear, size);
 }
 

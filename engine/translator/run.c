@@ -37,7 +37,7 @@ int translator_init(struct translator *t, struct vcpu *vcpu)
 {
     struct soft_context *context = t->context;
     if (!host_has_bmi2() || vcpu->vm->memory.page_flags == NULL)
-        return -ENOTSUP;
+        return -EOPNOTSUPP;
     context->registers = vcpu->r.gpr;
     context->mask_index = (uint64_t)(SOFT_TLB - 1) << 12;
     context->mask_page = ~4095ull;

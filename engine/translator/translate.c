@@ -579,7 +579,7 @@ struct soft_block *translate_block(struct vcpu *vcpu, uint64_t rip, uint64_t fra
     unsigned count = decode_block(b, host_page, &end);
     if (count == 0)
         return NULL;
-    if (t->block_count + 1 >= SOFT_BLOCKS || t->insn_count + SOFT_INSNS >= ARRAY_SIZE(t->insn) ||
+    if (t->block_count + 1 >= SOFT_BLOCKS || t->insn_count + SOFT_INSNS > ARRAY_SIZE(t->insn) ||
         t->used + 32768 > SOFT_CODE_SIZE)
         translator_flush(vcpu);
     b->c = (struct cursor){ .base = t->write_view, .at = t->used, .limit = SOFT_CODE_SIZE };

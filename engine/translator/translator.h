@@ -21,16 +21,38 @@
 #include "../engine.h"
 #include "../instruction/instruction.h"
 
-#define SOFT_TLB       1024u /* entries of the inline TLB, per view */
-#define SOFT_JUMPS     2048u /* entries of the jump table, per view */
-#define SOFT_BLOCKS    131072u
-#define SOFT_HASH      262144u
-#ifndef SOFT_INSNS
-#define SOFT_INSNS     64u
+/* Sizes, which tests set smaller. The hostile build has every cache at its smallest and blocks of one
+ * instruction, so that every event falls between any two of them. */
+#ifdef ORIGAMI_HOSTILE
+#define SOFT_TLB       4u
+#define SOFT_JUMPS     2u
+#define SOFT_BLOCKS    8u
+#define SOFT_HASH      2u
+#define SOFT_INSNS     1u
+#define SOFT_CODE_SIZE 40960u
+#define SOFT_RUN       1u
 #endif
-/* guest instructions in a block at most */
-#define SOFT_CODE_SIZE (32u << 20)
-#define SOFT_RUN       20000u /* instructions between looks at the outside */
+#ifndef SOFT_TLB
+#define SOFT_TLB 1024u /* entries of the inline TLB, per view; power of two, at least 4 (run.c) */
+#endif
+#ifndef SOFT_JUMPS
+#define SOFT_JUMPS 2048u /* entries of the jump table, per view; power of two, at least 2 */
+#endif
+#ifndef SOFT_BLOCKS
+#define SOFT_BLOCKS 131072u /* at least 2 */
+#endif
+#ifndef SOFT_HASH
+#define SOFT_HASH 262144u /* power of two */
+#endif
+#ifndef SOFT_INSNS
+#define SOFT_INSNS 64u /* guest instructions in a block at most */
+#endif
+#ifndef SOFT_CODE_SIZE
+#define SOFT_CODE_SIZE (32u << 20) /* pages; at least 40 KiB: the largest block and the common code */
+#endif
+#ifndef SOFT_RUN
+#define SOFT_RUN 20000u /* instructions between looks at the outside */
+#endif
 
 /* Who runs: the inline TLB is one per view. */
 enum soft_view { SOFT_USER, SOFT_KERNEL, SOFT_KERNEL_AC, SOFT_VIEWS };
@@ -101,11 +123,11 @@ struct translator {
     uint32_t hash[SOFT_HASH];
     uint32_t page_hash[SOFT_HASH];
     struct soft_block block[SOFT_BLOCKS];
-    struct soft_insn insn[SOFT_BLOCKS * 8];
+    struct soft_insn insn[SOFT_BLOCKS * 8 + SOFT_INSNS];
 };
 
 /* Prepares `translator` (zeroed, with write_view, code and context set; GS base is the caller's business).
- * -ENOTSUP: the host lacks BMI2. */
+ * -EOPNOTSUPP: the host lacks BMI2. */
 int translator_init(struct translator *translator, struct vcpu *vcpu);
 
 /* Runs until `end` instructions are retired, something wants attention, or the next instruction is for the

@@ -21,8 +21,7 @@ static int parse(const char *text, const struct isa_override *overrides, unsigne
         diagnostics_print(&diagnostics, stdout);
         return -1;
     }
-    if (resources != NULL &&
-        description_choose_resources(*description, resources, &unknown) != 0) {
+    if (resources != NULL && description_choose_resources(*description, resources, &unknown) != 0) {
         printf("%s: no resource '%s'\n", path, unknown);
         return -1;
     }

@@ -21,9 +21,9 @@ struct bench_totals {
 enum bench_result { BENCH_EQUAL, BENCH_DIFFERENT, BENCH_FAILED };
 
 /* Reads `path`, analyses it as it is, and again with address_bits of 6 or more and
- * `resources` (may be NULL) to run. `extra` (may be NULL) is text appended to the description that runs, but not analysed:
- * its instructions are unknown to the plan and count as innocuous. 0, or -1 said on stdout; 1: the
- * theorems do not apply. */
+ * `resources` (may be NULL) to run. `extra` (may be NULL) is text appended to the description that
+ * runs, but not analysed: its instructions are unknown to the plan and count as innocuous. 0, or -1
+ * said on stdout; 1: the theorems do not apply. */
 int bench_open(struct bench *bench, const char *path, const char *resources, const char *extra);
 void bench_close(struct bench *bench);
 

@@ -78,7 +78,8 @@ static void control(struct random_program *random, struct machine_state *state, 
 {
     const struct isa_description *description = random->description;
     bool any = pick(random, 8) == 0;
-    uint64_t mode = supervisor || pick(random, 3) == 0 ? description->supervisor : description->user;
+    uint64_t mode =
+        supervisor || pick(random, 3) == 0 ? description->supervisor : description->user;
 
     for (int i = 0; i < TRIES; i++) {
         for (unsigned j = 0; j < description->cell_count; j++) {
@@ -132,9 +133,8 @@ static void place_instruction(struct random_program *random, struct machine_stat
     for (unsigned i = 0; i < instruction->operand_count; i++) {
         const struct isa_operand *operand = &instruction->operands[i];
 
-        operands[i] = operand->domain != NULL
-                          ? operand->domain[pick(random, operand->domain_count)]
-                          : number(random, operand->width, state->memory_size);
+        operands[i] = operand->domain != NULL ? operand->domain[pick(random, operand->domain_count)]
+                                              : number(random, operand->width, state->memory_size);
     }
     encode_instruction(description, instruction, operands, words);
     for (unsigned i = 0; i < instruction->words; i++)
@@ -150,8 +150,9 @@ static void vectors(struct random_program *random, struct machine_state *state)
     struct machine_state *scratch = &random->scratch;
 
     for (int i = 0; i < TRIES; i++) {
-        uint32_t cells = description->monitor_cells < state->memory_size ? description->monitor_cells
-                                                                         : state->memory_size;
+        uint32_t cells = description->monitor_cells < state->memory_size
+                             ? description->monitor_cells
+                             : state->memory_size;
 
         for (uint32_t j = 0; j < cells; j++)
             if (!learn(random, state, true, &memory[j]))

@@ -92,9 +92,10 @@ int main(int argc, char **argv)
     if (argc < 2)
         return 64;
     (void)snprintf(path, sizeof(path), "%s/third-generation.isa", argv[1]);
-    hidden_instruction(path, "READMODE",
-                       "insn READMODE(a : address_bits) = {0b1100, a, _:word - 4 - address_bits} {\n"
-                       "    store(a, zext(M, word));\n}\n");
+    hidden_instruction(
+        path, "READMODE",
+        "insn READMODE(a : address_bits) = {0b1100, a, _:word - 4 - address_bits} {\n"
+        "    store(a, zext(M, word));\n}\n");
     hidden_instruction(path, "READR",
                        "insn READR(a : address_bits) = {0b1101, a, _:word - 4 - address_bits} {\n"
                        "    store(a, zext({l, b}, word));\n}\n");

@@ -270,6 +270,36 @@ static void test_not_applicable(void **unused)
     description_release(description);
 }
 
+/* "Privileged" compares states that differ in the mode and in nothing else, so a map under which
+ * the two modes never see the same makes nothing unprivileged. */
+static void test_privileged_pairs(void **unused)
+{
+    static const char text[] =
+        "isa \"split\"; mode M : 1 { s = 0, u = 1 } analyze s over u; pc P : 1;"
+        "relocation l : 1; memory E[4] : 1; monitor 1;"
+        "map a : 1 as m -> 2 { if (a == 1 && m == u) { fault; } yield zext(a, 2) + zext(l, 2); }"
+        "relocate x : 1 when l == 0 { l = x; }"
+        "trap code : 1 { E[0] = M; M = s; }"
+        "insn GET { let v = load(0); } insn SETR { if (M == u) { trap; } l = 1; }";
+    struct diagnostics diagnostics = { 0 };
+    struct analysis_options how = { .mode = MODE_CLASSIC };
+
+    (void)unused;
+    for (int i = 0; i < 2; i++) {
+        struct isa_description *description = NULL;
+        struct analysis analysis;
+
+        how.enumerate = i == 1;
+        assert_int_equal(description_parse(text, strlen(text), NULL, 0, &diagnostics, &description),
+                         0);
+        assert_int_equal(analysis_run(description, &how, &analysis), 0);
+        assert_int_equal(analysis.reports[1].is[CLASS_PRIVILEGED], ANSWER_YES);
+        assert_int_equal(analysis.reports[1].is[CLASS_CRITICAL], ANSWER_NO);
+        analysis_release(&analysis);
+        description_release(description);
+    }
+}
+
 static void test_z80(void **unused)
 {
     struct description_options options = { 0 };
@@ -294,8 +324,11 @@ static void test_z80(void **unused)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rows),    cmocka_unit_test(test_enumeration_agrees),
-        cmocka_unit_test(test_classes), cmocka_unit_test(test_not_applicable),
+        cmocka_unit_test(test_rows),
+        cmocka_unit_test(test_enumeration_agrees),
+        cmocka_unit_test(test_classes),
+        cmocka_unit_test(test_not_applicable),
+        cmocka_unit_test(test_privileged_pairs),
         cmocka_unit_test(test_z80),
     };
 

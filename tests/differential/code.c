@@ -10,7 +10,8 @@
 #include "vector.h"
 
 #define TEMPLATES_PER_ROW 8u
-#define SEARCHES          6000000u
+#define SEARCHES          16000000u
+#define NO_VVVV           0x78u /* VEX.vvvv = 1111: no second source */
 
 /* The bytes of an instruction up to its ModRM byte, which keeps its reg and mod fields. */
 struct code_template {
@@ -132,18 +133,19 @@ static unsigned put_opcode(struct generator *g, uint8_t *code, unsigned length)
         break;
     case 12:
         code[length++] = 0xc5;
-        code[length++] = (uint8_t)random_next(&g->random);
+        code[length++] = (uint8_t)(random_next(&g->random) | (random_below(g, 2) ? NO_VVVV : 0));
         break;
     case 13:
         code[length++] = 0xc4;
         code[length++] = (uint8_t)(0xe0 ^ (random_below(g, 8) << 5) ^ (1 + random_below(g, 3)));
-        code[length++] = (uint8_t)random_next(&g->random);
+        code[length++] = (uint8_t)(random_next(&g->random) | (random_below(g, 2) ? NO_VVVV : 0));
         break;
     default:
         code[length++] = 0x62;
         code[length++] = (uint8_t)(0xf0 ^ (random_below(g, 16) << 4) ^ (1 + random_below(g, 3)));
-        code[length++] = (uint8_t)(random_next(&g->random) | 4);
-        code[length++] = (uint8_t)random_next(&g->random);
+        code[length++] = (uint8_t)(random_next(&g->random) | 4 | (random_below(g, 2) ? NO_VVVV : 0));
+        code[length++] = (uint8_t)(random_below(g, 2) ? random_next(&g->random) :
+                                                        8 | random_below(g, 4) << 5);
         break;
     }
     code[length++] = (uint8_t)random_next(&g->random);

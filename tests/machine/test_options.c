@@ -78,7 +78,7 @@ static void bad(void **state)
         "--kernel k --cpus 0",
         "--kernel k --cpus 2",
         "--kernel k --cpus x",
-        "--kernel k --tier soft",
+        "--kernel k --tier direct",
         "--kernel k --tier warp",
         "--kernel k --clock sundial",
         "--kernel k --debug-exit=yes",

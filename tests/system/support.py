@@ -87,7 +87,7 @@ def children(pid):
     return found
 
 
-def child_named(pid, name, seconds=20):
+def child_named(pid, name, seconds=10):
     """Waits for the child `name` of `pid` and returns its pid."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -254,6 +254,18 @@ class Outcome:
 
 def run(*arguments, timeout=60, **options):
     return Run(*arguments, **options).finish(timeout)
+
+
+def stage(files):
+    """Copies files into a directory that any user can read, and write to."""
+    directory = Path(tempfile.mkdtemp(prefix="system-"))
+    directory.chmod(0o777)
+    for file in files:
+        shutil.copy(file, directory)
+    return directory
+
+
+NOBODY = "65534"
 
 
 # ---- Guests ----

@@ -6,6 +6,8 @@ from support import BARE, STATUS, Checks, run
 
 PASSED = 1  # isa-debug-exit with 0
 
+TIERS = ("step", "soft")
+
 # image, words on the command line, further options, status, pattern of the output, message
 IMAGES = (
     ("checks64", "", (), PASSED, r"^\d{3} checks, 0 failed", None),
@@ -27,10 +29,10 @@ IMAGES = (
 
 def main():
     checks = Checks()
-    for image, words, options, status, pattern, line in IMAGES:
-        name = " ".join((image, words, *options)).strip()
-        outcome = run("run", "--kernel", BARE / f"{image}.elf", "--cmdline", words, "--debug-exit", *options,
-                      timeout=300)
+    for tier, (image, words, options, status, pattern, line) in ((tier, row) for tier in TIERS for row in IMAGES):
+        name = " ".join(word for word in (f"{tier}:", image, words, *options) if word)
+        outcome = run("run", "--kernel", BARE / f"{image}.elf", "--cmdline", words, "--debug-exit", "--tier", tier,
+                      *options, timeout=300)
         faults = outcome.faults(status, line)
         if not re.search(pattern, outcome.out, re.M):
             faults.append(f"the output ends {outcome.out[-300:]!r}")

@@ -6,22 +6,8 @@ too), and all three together with Debian's kernel and the demo guest's test of i
 import json
 import os
 import shutil
-import tempfile
-from pathlib import Path
 
-from support import BARE, BOOT_SECONDS, ENGINE, ORIGAMI, TOOLS, Checks, Run, demo_guest
-
-NOBODY = "65534"
-
-
-def stage(files):
-    """Copies into a directory that any user can read, and write to."""
-    directory = Path(tempfile.mkdtemp(prefix="system-"))
-    directory.chmod(0o777)
-    for file in files:
-        shutil.copy(file, directory)
-    return directory
-
+from support import BARE, BOOT_SECONDS, ENGINE, NOBODY, ORIGAMI, TOOLS, Checks, Run, demo_guest, stage
 
 def restricted(restrictions, directory, *arguments, timeout):
     launcher = [TOOLS / "container_profile", *restrictions, "--probe"]
@@ -30,12 +16,12 @@ def restricted(restrictions, directory, *arguments, timeout):
 
 
 def bare(checks, directory, name, restrictions):
-    for image in ("checks64.elf", "reset.elf"):
-        outcome = restricted(restrictions, directory, "--kernel", image, "--debug-exit", timeout=120)
+    for image, tier in (("checks64.elf", "soft"), ("checks64.elf", "step"), ("reset.elf", "soft"), ("reset.elf", "step")):
+        outcome = restricted(restrictions, directory, "--kernel", image, "--tier", tier, "--debug-exit", timeout=120)
         faults = outcome.faults(1)
         if " 0 failed" not in outcome.out or "probe: " not in outcome.out:
             faults.append(f"output {outcome.out[-300:]!r}")
-        checks.check(f"{name}: {image}", not faults, "; ".join(faults))
+        checks.check(f"{name}: {image}, {tier}", not faults, "; ".join(faults))
 
 
 def debian(checks, directory, restrictions):

@@ -6,6 +6,7 @@ import os
 import resource
 import shutil
 import signal
+import sys
 import tempfile
 import termios
 import time
@@ -26,6 +27,9 @@ def started(kernel, *options, **keywords):
     """A run whose engine is at work."""
     machine = Run("run", "--kernel", kernel, *options, **keywords)
     engine = machine.engine()
+    if engine is None:
+        print(f"FAIL the engine did not start: {machine.finish(1).err!r}")
+        sys.exit(1)
     time.sleep(0.5)
     return machine, engine
 
