@@ -111,7 +111,12 @@ static void tell_classes(struct story *story)
             story_item(story, _(class_words[i].term), "%s",
                        _("Undecided: the solver gave up. More time may help (--timeout)."));
     }
-    if (is[CLASS_PRIVILEGED] == ANSWER_NO)
+    if (is[CLASS_PRIVILEGED] == ANSWER_NO &&
+        story->report->found.answer[PROPERTY_COMPARABLE] == ANSWER_NO)
+        story_item(story, _("not privileged"), "%s",
+                   _("From every pair of states one mode or the other takes a memory trap. So it "
+                     "never traps in the sense of the definition, which leaves memory traps out."));
+    else if (is[CLASS_PRIVILEGED] == ANSWER_NO)
         story_item(story, _("not privileged"), "%s",
                    _("There is a state where it does not trap in user mode although it should, or "
                      "traps in supervisor mode as well."));

@@ -51,18 +51,57 @@ static void tell_grab(struct story *story, const struct witness *witness)
             name, is.cell, is.first, is.second);
 }
 
-/* On the bare machine the kernel changes something; under a monitor it is in user mode. */
+/* What becomes of an instruction that is sensitive in supervisor mode only: under a monitor the
+ * kernel is in user mode. */
+static void tell_user_side(struct story *story, const char *cell)
+{
+    const enum answer *found = story->report->found.answer;
+
+    if (found[PROPERTY_RUNS_IN_USER] == ANSWER_YES)
+        story_say(story,
+                  _("Under a monitor the kernel runs in user mode, and there the instruction does "
+                    "not always trap: the monitor is not told, its record of the guest's %s goes "
+                    "stale, and the kernel goes on as on the bare machine. Equivalence is lost."),
+                  cell);
+    else if (found[PROPERTY_TRAPS_IN_USER] == ANSWER_YES)
+        story_say(story, "%s",
+                  _("Under a monitor the kernel runs in user mode, and there the instruction never "
+                    "runs: the monitor is told where it traps. But it does not meet the "
+                    "definition of privileged in every state; a monitor that counts on the "
+                    "definition gets those states wrong, and there equivalence is lost."));
+    else
+        story_say(
+            story, "%s",
+            _("Under a monitor the kernel runs in user mode, and there the instruction takes "
+              "a memory trap, nothing else: a monitor has no interpreter for it, so the guest "
+              "gets a memory trap where the bare machine runs. Equivalence is lost."));
+}
+
+/* On the bare machine the kernel changes something. */
 static void tell_silence(struct story *story, const struct witness *witness)
 {
     struct difference is;
 
     read_difference(witness, &is);
+    story_say(story, _("On the bare machine a kernel uses %s to change %s from %s to %s."),
+              witness->instruction->name, is.cell, is.first, is.second);
+    tell_user_side(story, is.cell);
+}
+
+/* On the bare machine the kernel reads where it is, or a resource. */
+static void tell_kernel_leak(struct story *story, const struct witness *witness)
+{
+    struct difference is;
+
+    read_difference(witness, &is);
     story_say(story,
-              _("On the bare machine a kernel uses %s to change %s from %s to %s. Under a monitor "
-                "the kernel runs in user mode, and there the instruction does not always trap: the "
-                "monitor is not told, and its record of the guest's %s goes stale. The kernel goes "
-                "on as if the change had happened. Equivalence is lost."),
-              witness->instruction->name, is.cell, is.first, is.second, is.cell);
+              property_rows[witness->property].relation == RELATION_RELOCATED
+                  ? _("On the bare machine a kernel learns from %s where its memory lies: %s is %s "
+                      "at the one place and %s at the other.")
+                  : _("On the bare machine a kernel learns from %s the state of a resource: %s is "
+                      "%s with the one value and %s with the other."),
+              witness->instruction->name, is.cell, is.first, is.second);
+    tell_user_side(story, is.cell);
 }
 
 static void tell_leak(struct story *story, const struct witness *witness)
@@ -107,6 +146,10 @@ static void tell_error(struct story *story)
         break;
     case PROPERTY_CONTROL_SUPERVISOR:
         tell_silence(story, witness);
+        break;
+    case PROPERTY_LOCATION_SUPERVISOR:
+    case PROPERTY_RESOURCE_SUPERVISOR:
+        tell_kernel_leak(story, witness);
         break;
     default:
         tell_leak(story, witness);

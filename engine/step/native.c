@@ -207,7 +207,7 @@ static int run_memory(struct vcpu *vcpu, struct stub_entry *entry, uint64_t offs
     if (status == 0 && insn->row->memory == MEMORY_RDI)
         status = alignment_check(vcpu, linear, 8);
     if (status && (size == 10 || insn->row->memory == MEMORY_RDI))
-        return run_faulting(vcpu, insn, offset, access);
+        return run_faulting(vcpu, insn, offset, entry->access);
     return status ? status : run_at(vcpu, entry, linear, size);
 }
 

@@ -6,6 +6,7 @@ Usage: test_commands.py ORIGAMI_CHECKER ISA_DIRECTORY
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -121,16 +122,29 @@ class ExitStatus(unittest.TestCase):
 
     def test_list(self):
         with tempfile.TemporaryDirectory() as folder:
-            self.expect(66, "list", "--fast", ORIGAMI_ISA_PATH="/no/such/folder")
-            Path(folder, "tiny.isa").write_text('isa "z"; pc P : 2; user A : 4; insn NOP { }')
+            Path(folder, "a-tiny-one.isa").write_text(
+                'isa "z"; pc P : 2; user A : 4; insn NOP { }')
             text = self.expect(0, "list", ORIGAMI_ISA_PATH=f"::{folder}:/no/such/folder").stdout
-            self.assertIn("NOT APPLICABLE", text)
-            self.assertTrue(text.startswith("tiny "))
+            self.assertRegex(text, r"(?m)^a-tiny-one +NOT APPLICABLE ")
+            self.assertRegex(text, r"(?m)^mc68000 +NOT VIRTUALIZABLE +1 critical  Motorola")
+            self.assertEqual(run("check", "a-tiny-one", ORIGAMI_ISA_PATH=folder).returncode, 2)
             Path(folder, "wrong.isa").write_text("isa")
             self.expect(65, "list", "--fast", ORIGAMI_ISA_PATH=folder)
         self.expect(64, "list", "a", "b")
         self.expect(64, "list", "--resources=all")
         self.expect(66, "list", "no-such-description")
+
+    def test_no_library(self):
+        """A program that was copied away from everything still says what is missing."""
+        with tempfile.TemporaryDirectory() as folder:
+            copy = Path(folder, "bin", "origami-checker")
+            copy.parent.mkdir()
+            shutil.copy(CHECKER, copy)
+            result = subprocess.run([copy, "list"], env={"LC_ALL": "C"}, capture_output=True)
+            self.assertEqual(result.returncode, 66)
+            self.assertIn(b"ORIGAMI_ISA_PATH", result.stderr)
+            self.assertEqual(subprocess.run([copy, "check", "mc68000"], env={"LC_ALL": "C"},
+                                            capture_output=True).returncode, 66)
 
     def test_full_disk(self):
         for command in (["check", "mc68010"], ["list", "--fast"], ["explain", "mc68010", "STOP"]):

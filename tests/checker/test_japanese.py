@@ -17,11 +17,10 @@ CHECKER, LIBRARY, CATALOG = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
 
 # What stays as it is: names, syntax, and the strings of descriptions.
 KEPT = re.compile(
-    r"origami(-checker)?|--?[a-z]+|[A-Z]+=|isa/\S+|\S+\.(isa|html|prog|md)|mc680[01]0|x86-64|umip|"
-    r"classic|hybrid|recursive|all|none|JSON|HTML|check|explain|list|diff|fmt|simulate|probe|"
-    r"Popek|Goldberg|MC68010|MOVE from SR|UMIP|SGDT|VT-x|AMD-V|SIE|x86|VM|Z3|ORIGAMI_ISA_PATH|"
-    r"[DSPCElbIRU]{1,3}|[a-z]_[a-z]+|third-generation|address_bits|step|end|patching|jq|CPU|Linux|"
-    r"VMCALL|VMMCALL|N|f|read the whole status register|supervisor|user_state|Motorola|r")
+    r"origami(-checker)?|isa/\S+|\S+\.(isa|html|prog|md)|mc680[01]0|x86-64|umip|classic|hybrid|"
+    r"recursive|all|none|check|explain|list|diff|fmt|simulate|probe|Popek|Goldberg|third-generation|"
+    r"address_bits|step|end|patching|jq|Linux|read the whole status register|supervisor|user_state|"
+    r"Motorola")
 
 
 def run(*arguments, **environment):
@@ -41,8 +40,7 @@ def columns(text):
 
 def english(text):
     """Words of two letters and more that nothing in KEPT explains."""
-    text = re.sub(r"'[^']*'|insn \".*", " ", text)
-    text = re.sub(r"MOVE\s+from\s+SR", " ", text)
+    text = re.sub(r"'[^']*'|insn \".*|--?[a-z][a-z-]*|MOVE\s+from\s+SR", " ", text)
     words = re.findall(r"[A-Za-z][A-Za-z'-]*[A-Za-z]", re.sub(rf"\b({KEPT.pattern})\b", " ", text))
     return [word for word in words if word.islower() or word.istitle()]
 

@@ -115,6 +115,13 @@ static unsigned put_prefixes(struct generator *g, uint8_t *code, unsigned bits)
     return length;
 }
 
+/* Gathers and scatters need so much else to be right that chance alone hardly finds them. */
+static uint8_t random_opcode(struct generator *g)
+{
+    static const uint8_t gathers[] = { 0x90, 0x91, 0x92, 0x93, 0xa0, 0xa1, 0xa2, 0xa3 };
+    return random_below(g, 32) ? (uint8_t)random_next(&g->random) : gathers[random_below(g, 8)];
+}
+
 static unsigned put_opcode(struct generator *g, uint8_t *code, unsigned length)
 {
     switch (random_below(g, 16)) {
@@ -148,7 +155,7 @@ static unsigned put_opcode(struct generator *g, uint8_t *code, unsigned length)
                                                         8 | random_below(g, 4) << 5);
         break;
     }
-    code[length++] = (uint8_t)random_next(&g->random);
+    code[length++] = random_opcode(g);
     return length;
 }
 
@@ -156,6 +163,8 @@ static uint8_t random_modrm(struct generator *g)
 {
     if (random_below(g, 3) == 0) /* a register form */
         return (uint8_t)(0xc0 | random_below(g, 64));
+    if (random_below(g, 8) == 0) /* a SIB byte */
+        return (uint8_t)((random_below(g, 192) & 0xf8) | 4);
     return (uint8_t)random_next(&g->random);
 }
 

@@ -17,8 +17,7 @@ static bool is_named(const struct difference *d, const char *mnemonic)
 static bool loop_prefix(const struct difference *d)
 {
     bool loopne = d->insn->opcode == 0xe0, loope = d->insn->opcode == 0xe1;
-    return d->insn->map == 0 && (loopne || loope) && d->insn->rep == (loopne ? 0xf3 : 0xf2) &&
-           strcmp(d->what, "rip") == 0;
+    return d->insn->map == 0 && (loopne || loope) && d->insn->rep == (loopne ? 0xf3 : 0xf2);
 }
 
 static bool vex_w_bit(const struct difference *d)
