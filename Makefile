@@ -14,9 +14,10 @@ $(BUILD)/build.ninja:
 	@scripts/packages.sh build
 	@meson setup $(BUILD) $(MESON_OPTIONS)
 
-# Boots Debian's own kernel to a shell in a virtual machine.
-demo: all
+# Boots Debian's own kernel to a shell in a virtual machine. Builds no more than that needs.
+demo: $(BUILD)/build.ninja
 	@scripts/packages.sh demo
+	@ninja -C $(BUILD) origami origami-engine
 	@guests/demo/build.sh $(BUILD)/demo
 	@$(BUILD)/origami run --kernel $(BUILD)/demo/vmlinuz --initrd $(BUILD)/demo/initrd.cpio.gz \
 	    --cmdline 'console=ttyS0 quiet' --memory 512M

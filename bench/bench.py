@@ -22,9 +22,9 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 def options():
     parser = argparse.ArgumentParser(prog="bench.py", description=__doc__)
     parser.add_argument("--build", default="build", help="the build tree (default build)")
-    parser.add_argument("--repetitions", type=int, default=5, metavar="N", help="rounds (default 5)")
+    parser.add_argument("--repetitions", type=int, metavar="N", help="rounds (default 5)")
     parser.add_argument("--items", metavar="LIST", help="only these, separated by commas")
-    parser.add_argument("--seconds", type=float, default=0.15, metavar="S",
+    parser.add_argument("--seconds", type=float, metavar="S",
                         help="size of an item: CPU seconds on bare Linux (default 0.15)")
     parser.add_argument("--quick", action="store_true",
                         help="3 rounds of small items: an impression, not a result")
@@ -33,12 +33,14 @@ def options():
                         help="no comparison: what Origami's counters say of each item")
     parser.add_argument("--json", metavar="FILE", help="default BUILD/bench/results.json")
     parser.add_argument("--svg", metavar="FILE",
-                        help="picture (default: docs/bench.svg if all items ran 5 rounds or more)")
+                        help="picture (default: docs/bench.svg after a whole run of 5 rounds)")
     arguments = parser.parse_args()
+    if arguments.repetitions is None:
+        arguments.repetitions = 3 if arguments.quick else 5
+    if arguments.seconds is None:
+        arguments.seconds = 0.02 if arguments.quick else 0.15
     if arguments.repetitions < 1 or arguments.seconds <= 0:
         parser.error("--repetitions and --seconds must be positive")
-    if arguments.quick:
-        arguments.repetitions, arguments.seconds = 3, 0.02
     return arguments
 
 
@@ -137,7 +139,7 @@ def main():
         json.dump(results, file, indent=1)
         file.write("\n")
     picture = arguments.svg
-    if not picture and not arguments.items and arguments.repetitions >= 5:
+    if not picture and not (arguments.items or arguments.quick) and arguments.repetitions >= 5:
         picture = os.path.join(HERE, "../docs/bench.svg")
     if picture and results["geometric_means"]["time"]:
         with open(picture, "w", encoding="utf-8") as file:

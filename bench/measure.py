@@ -4,7 +4,7 @@ import re
 import sys
 import time
 
-from systems import SystemError_
+from systems import Failure, cpu_seconds
 
 PROMPT = re.compile(rb"origami# ")
 BOOT = "boot"
@@ -35,7 +35,7 @@ def one(system, item, n, allowance):
         if not system.alive():
             system.start()
         return system.run(item, n, allowance)
-    except SystemError_ as error:
+    except Failure as error:
         say(f"  {system.name}: {item}: {error}")
         if system.process is not None:
             system.kill()
@@ -48,18 +48,13 @@ def boot(system, timeout=300):
     try:
         system.launch()
         system.expect(PROMPT, timeout)
-        return {"seconds": time.monotonic() - start, "cpu": cpu_of(system), "variant": "-",
-                "sum": "prompt"}
-    except SystemError_ as error:
+        return {"seconds": time.monotonic() - start, "sum": "prompt",
+                "cpu": cpu_seconds(system.process.pid), "variant": "-"}
+    except Failure as error:
         say(f"  {system.name}: boot: {error}")
         return {"error": str(error)}
     finally:
         system.kill()
-
-
-def cpu_of(system):
-    from systems import cpu_seconds
-    return cpu_seconds(system.process.pid)
 
 
 def rounds(systems, boots, units, repetitions):

@@ -58,7 +58,7 @@ def profile(out, demo, items, seconds):
         for item, n in units.items():
             try:
                 stats, spent = counters(out, demo, item, n, folder)
-            except (systems.SystemError_, OSError, ValueError) as error:
+            except (systems.Failure, OSError, ValueError) as error:
                 print(f"{item}: {error}")
                 continue
             show(item, flat(stats), base, spent)

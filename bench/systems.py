@@ -15,7 +15,7 @@ FAILED = re.compile(rb"@failed (\S+) (\d+) ([^\r\n]*)\r?\n")
 READY = re.compile(rb"@ready\r?\n")
 
 
-class SystemError_(Exception):
+class Failure(Exception):
     """A system died, was silent for too long, or failed an item."""
 
 
@@ -71,13 +71,13 @@ class System:
                     return match
                 left = end - time.monotonic()
                 if left <= 0:
-                    raise SystemError_(f"silent for {timeout:.0f} s{self.tail()}")
+                    raise Failure(f"silent for {timeout:.0f} s{self.tail()}")
                 if not selector.select(left):
                     continue
                 data = self.process.stdout.read()
                 if data == b"":
                     status = self.process.wait()
-                    raise SystemError_(f"ended with status {status}{self.tail()}")
+                    raise Failure(f"ended with status {status}{self.tail()}")
                 self.output += data or b""
 
     def tail(self):
@@ -94,7 +94,7 @@ class System:
         wall = time.monotonic() - start
         cpu = cpu_seconds(self.process.pid) - cpu
         if match.group(1) is None:
-            raise SystemError_(f"the item failed: {match.group(9).decode()}")
+            raise Failure(f"the item failed: {match.group(9).decode()}")
         return {
             "seconds": int(match.group(3)) / 1e9,
             "cpu": int(match.group(4)) / 1e9 if self.native else cpu,
@@ -108,7 +108,7 @@ class System:
             self.process.stdin.write(text.encode())
             self.process.stdin.flush()
         except OSError as error:
-            raise SystemError_(f"is gone{self.tail()}") from error
+            raise Failure(f"is gone{self.tail()}") from error
 
     def alive(self):
         return self.process is not None and self.process.poll() is None
@@ -125,7 +125,7 @@ class System:
             while self.alive() and time.monotonic() < end:
                 self.process.stdout.read()
                 time.sleep(0.02)
-        except (SystemError_, OSError):
+        except (Failure, OSError):
             pass
         self.kill()
         return self.process.returncode

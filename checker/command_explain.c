@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* origami explain: why an instruction is in its class, with the states that prove it. */
+#include "columns.h"
 #include "commands.h"
 #include "messages.h"
 #include "terminal.h"
@@ -115,9 +116,10 @@ static int tell(const struct analysis *analysis, const char *source)
     int error = story_tell(description, report, source, &story);
 
     story_classes_line(report, line, sizeof(line));
-    printf("%s%s%s - %s\n%s\n", colour ? "\033[1m" : "", report->instruction->name,
-           colour ? "\033[0m" : "", line,
-           description->title != NULL ? description->title : description->name);
+    printf("%s%s%s - ", colour ? "\033[1m" : "", report->instruction->name,
+           colour ? "\033[0m" : "");
+    columns_wrap(line, columns_of(report->instruction->name) + 3, 2, TERMINAL_WIDTH, stdout);
+    printf("%s\n", description->title != NULL ? description->title : description->name);
     if (error == 0)
         error = terminal_print_story(&story, colour, stdout);
     story_release(&story);

@@ -32,7 +32,7 @@ enum {
     MARGIN = 22,
     WIDE = 1000,
     TALL = 400,
-    LEAST_WIDTH = 130,
+    LEAST_WIDTH = 200,
     LEAST_LINES = 2,
     MAX_SHOWN = 200, /* bytes of one name */
 };

@@ -42,7 +42,7 @@ const char html_style[] =
     ".yes{color:var(--green)}.no{color:var(--red)}.maybe{color:var(--amber)}\n"
     ".classes{font-size:.9rem}\n"
     ".classes td{text-align:center}.classes th,.classes td{padding:.22rem .45rem}\n"
-    ".classes thead th{vertical-align:bottom}\n"
+    ".classes thead th{vertical-align:bottom;word-break:keep-all}\n"
     ".classes thead th:not(:first-child):not(:last-child){text-align:center}\n"
     ".classes th:first-child{position:sticky;left:0;background:var(--paper);font-weight:500}\n"
     ".classes td.class{text-align:left;white-space:nowrap;font-weight:600}\n"

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { LINE_WIDTH = 78, INDENT = 2, GAP = 2 };
+enum { INDENT = 2, GAP = 2 };
 
 bool terminal_has_colour(FILE *out)
 {
@@ -135,12 +135,12 @@ int terminal_print_story(const struct story *story, bool colour, FILE *out)
             break;
         case STORY_PARAGRAPH:
             gap(INDENT, out);
-            columns_wrap(part->text, INDENT, INDENT, LINE_WIDTH, out);
+            columns_wrap(part->text, INDENT, INDENT, TERMINAL_WIDTH, out);
             break;
         case STORY_ITEM:
             fprintf(out, "%*s%s: ", INDENT, "", part->term);
-            columns_wrap(part->text, INDENT + columns_of(part->term) + 2, 2 * INDENT, LINE_WIDTH,
-                         out);
+            columns_wrap(part->text, INDENT + columns_of(part->term) + 2, 2 * INDENT,
+                         TERMINAL_WIDTH, out);
             break;
         case STORY_SOURCE:
             print_source(part->text, out);

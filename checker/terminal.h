@@ -7,6 +7,8 @@
 
 #include "story.h"
 
+enum { TERMINAL_WIDTH = 78 };
+
 /* May `out` be given colours: a terminal, and NO_COLOR not set. */
 bool terminal_has_colour(FILE *out);
 

@@ -4,9 +4,10 @@
 # Installs them where it may (root); otherwise prints the one command that does and stops with status 1.
 set -eu
 
-build="gcc libc6-dev meson ninja-build pkg-config libseccomp-dev libcjson-dev libz3-dev gettext python3"
+build="gcc libc6-dev make meson ninja-build pkg-config libseccomp-dev libcjson-dev libz3-dev gettext python3
+    libcmocka-dev libzydis-dev"
 demo="busybox-static cpio gzip apt"
-check="libcmocka-dev libzydis-dev qemu-system-x86 busybox-static cpio tmux lz4 clang clang-format libclang-rt-14-dev"
+check="qemu-system-x86 busybox-static cpio tmux lz4 clang clang-format libclang-rt-14-dev"
 fuzz="clang libclang-rt-14-dev"
 
 case "${1:-}" in

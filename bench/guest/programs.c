@@ -68,6 +68,7 @@ int item_compiler(struct run *run, uint64_t *sum)
                      lib,
                      cc1,
                      "-quiet",
+                     "-fpreprocessed",
                      "-O1",
                      "--param",
                      "ggc-min-expand=60",

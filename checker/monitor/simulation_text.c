@@ -122,9 +122,11 @@ static void print_end(const struct simulation *simulation, FILE *out)
     fputs("                (cells that are 0 and memory that did not change are left out)\n", out);
 }
 
-static const char *reason(const struct monitor_plan *plan)
+static const char *reason(const struct simulation *simulation)
 {
-    switch (plan->kind) {
+    if (simulation->forced)
+        return "as asked";
+    switch (simulation->tower->plan->kind) {
     case MONITOR_CLASSIC:
         return "Theorem 1: what is sensitive is privileged, so it traps and is emulated";
     case MONITOR_HYBRID:
@@ -197,8 +199,8 @@ void simulation_text(const struct simulation *simulation, FILE *out)
         print_end(simulation, out);
         return;
     }
-    fprintf(out, "  monitor:      %s%s; %s\n", monitor_kind_names[tower->plan->kind],
-            simulation->forced ? ", as asked" : "", reason(tower->plan));
+    fprintf(out, "  monitor:      %s; %s\n", monitor_kind_names[tower->plan->kind],
+            reason(simulation));
     fprintf(
         out, "  machines:     %u of %u cells; each of %u monitor%s keeps %u, the guest has %u\n",
         1 + tower->depth, tower->levels[0].memory_size, tower->depth, tower->depth == 1 ? "" : "s",

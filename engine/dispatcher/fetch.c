@@ -4,6 +4,7 @@
  */
 #include "dispatcher.h"
 #include "../interpreter/interpreter.h"
+#include "../interpreter/transfer.h"
 #include "../support.h"
 
 static unsigned hash(const uint8_t *host)
@@ -135,8 +136,8 @@ static int fetch_slow(struct vcpu *vcpu, uint64_t linear, const uint8_t *host,
     if (host) {
         memcpy(bytes, host, available);
     } else {
-        status = linear_read(vcpu, linear, bytes, available, ACCESS_FETCH);
-        if (status && status != -ECANCELED)
+        status = access_settle(vcpu, linear_read(vcpu, linear, bytes, available, ACCESS_FETCH));
+        if (status)
             return status;
     }
     bool known = host && entry->kind != STUB_EMPTY && entry->key == host &&
@@ -151,8 +152,8 @@ static int fetch_slow(struct vcpu *vcpu, uint64_t linear, const uint8_t *host,
     if (decode(vcpu, entry, bytes, available) == 0)
         return 0;
     entry->kind = STUB_EMPTY;
-    status = fetch_rest(vcpu, linear, bytes, available);
-    if (status && status != -ECANCELED)
+    status = access_settle(vcpu, fetch_rest(vcpu, linear, bytes, available));
+    if (status)
         return status;
     (void)decode(vcpu, entry, bytes, INSTRUCTION_MAX_LENGTH);
     return 0;

@@ -181,13 +181,23 @@ static void signal_handler(int signal, void *information, void *context)
     uc->ip = (uint64_t)(uintptr_t)process->stubs.exit;
 }
 
+/* The guest's RSP is live while its code runs. Were it to point into the signal stack, the kernel would take
+ * that stack for the one in use and put the frame where the guest says; with AUTODISARM it does not look. The
+ * page with the process pointer can't be written, however deep the handler's stack gets. */
+#define SIGNAL_HEAD 4096u
+
 static int signals_install(struct engine_process *process, uint64_t signal_stack)
 {
     static const uint8_t signals[] = { 4, 5, 7, 8, 11 }; /* ILL TRAP BUS FPE SEGV */
-    struct kernel_sigaltstack stack = { .base = signal_stack + 64,
-                                        .size = IMAGE_SIGNAL_SIZE - 64 };
+    struct kernel_sigaltstack stack = { .base = signal_stack + SIGNAL_HEAD,
+                                        .flags = SIGNAL_STACK_AUTODISARM,
+                                        .size = IMAGE_SIGNAL_SIZE - SIGNAL_HEAD };
     *(struct engine_process **)(uintptr_t)signal_stack = process;
-    long result = system2(SYSTEM_sigaltstack, (uintptr_t)&stack, 0);
+    long result = system3(SYSTEM_mprotect, signal_stack, SIGNAL_HEAD, PROTECT_READ);
+    if (result == 0 && system2(SYSTEM_sigaltstack, (uintptr_t)&stack, 0)) {
+        stack.flags = 0; /* an older kernel */
+        result = system2(SYSTEM_sigaltstack, (uintptr_t)&stack, 0);
+    }
     for (unsigned i = 0; result == 0 && i < ARRAY_SIZE(signals); i++) {
         struct kernel_sigaction action = {
             .handler = signal_handler,

@@ -75,6 +75,7 @@ struct kernel_sigaction {
 #define SIGACTION_RESTORER 0x04000000u
 #define SIGACTION_ONSTACK  0x08000000u
 
+#define SIGNAL_STACK_AUTODISARM INT32_MIN /* SS_AUTODISARM, bit 31; Linux 4.7 */
 struct kernel_sigaltstack {
     uint64_t base;
     int32_t flags, padding;

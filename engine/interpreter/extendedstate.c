@@ -223,15 +223,21 @@ int extended_gate_xsave(struct vcpu *vcpu)
     return vcpu->r.cr0 & CR0_TS ? fault_raise(vcpu, EXCEPTION_NM) : 0;
 }
 
+uint64_t extended_address(const struct vcpu *vcpu, const struct instruction *insn)
+{
+    uint64_t base = vcpu->r.segment[insn->segment].base;
+
+    if (vcpu->long_code && insn->segment != SEGMENT_FS && insn->segment != SEGMENT_GS)
+        base = 0;
+    return base + operand_offset(vcpu, insn);
+}
+
 int extended_area(struct vcpu *vcpu, const struct instruction *insn, unsigned size,
                   unsigned alignment, unsigned access, uint64_t *linear)
 {
     uint64_t offset = operand_offset(vcpu, insn), last;
-    uint64_t base = vcpu->long_code && insn->segment != SEGMENT_FS && insn->segment != SEGMENT_GS
-                        ? 0
-                        : vcpu->r.segment[insn->segment].base;
 
-    if ((base + offset) & (alignment - 1))
+    if (extended_address(vcpu, insn) & (alignment - 1))
         return fault_gp(vcpu);
     int result = segment_linear(vcpu, insn->segment, offset, 1, access, linear);
     if (result == 0)

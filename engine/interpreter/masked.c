@@ -233,6 +233,11 @@ int masked_operand_read(struct vcpu *vcpu, const struct instruction *insn,
     return runs_access(vcpu, insn, masked_operand_bytes(vcpu, insn), PASS_READ, bounce);
 }
 
+int masked_operand_probe(struct vcpu *vcpu, const struct instruction *insn)
+{
+    return runs_access(vcpu, insn, masked_operand_bytes(vcpu, insn), PASS_PROBE, NULL);
+}
+
 int masked_operand_write(struct vcpu *vcpu, const struct instruction *insn,
                          const uint8_t bounce[MASKED_BOUNCE_SIZE])
 {

@@ -22,6 +22,7 @@ uint64_t masked_operand_bytes(struct vcpu *vcpu, const struct instruction *insn)
 int masked_operand_read(struct vcpu *vcpu, const struct instruction *insn,
                         uint8_t bounce[MASKED_BOUNCE_SIZE]) MUST_CHECK;
 /* Writes the enabled elements; all are checked before the first is written. */
+int masked_operand_probe(struct vcpu *vcpu, const struct instruction *insn) MUST_CHECK;
 int masked_operand_write(struct vcpu *vcpu, const struct instruction *insn,
                          const uint8_t bounce[MASKED_BOUNCE_SIZE]) MUST_CHECK;
 

@@ -86,12 +86,19 @@ static void emit_map(struct emitter *e, unsigned map)
         emit(e, 0x3a);
 }
 
+/* VPCMPESTRI and VPCMPESTRM outside 64-bit code: W would make the lengths those of RAX and RDX. */
+static bool compares_lengths(const struct instruction *insn)
+{
+    return insn->code_size != 64 && insn->map == 3 &&
+           (insn->opcode == 0x60 || insn->opcode == 0x61);
+}
+
 /* The prefix bytes precede the opcode: C5 p, C4 m p, or 62 p0 p1 p2. */
 static void emit_vex(struct emitter *e, const struct instruction *insn, uint8_t scratch)
 {
     const uint8_t *opcode = insn->bytes + insn->opcode_offset;
     uint8_t payload = opcode[-1];
-    unsigned w = insn->vex_w ? 0x80u : 0;
+    unsigned w = insn->vex_w && !compares_lengths(insn) ? 0x80u : 0;
     /* R as decoded; X = 0; B = 0 for [scratch], as decoded for a register. All stored inverted. */
     unsigned inverted = (insn->rex & REX_R ? 0 : 0x80u) | 0x40u | 0x20u;
     if (insn->has_memory) {

@@ -64,6 +64,11 @@ static int run_masked(struct vcpu *vcpu, struct stub_entry *entry, uint64_t line
     uint8_t *bounce = bounce_at(vcpu->stubs, 0, linear);
     int status;
     memset(bounce, 0, 64);
+    if (entry->access & ACCESS_WRITE) { /* before the stub changes anything: MXCSR flags, say */
+        status = masked_operand_probe(vcpu, insn);
+        if (status)
+            return status;
+    }
     if (entry->access & ACCESS_READ) {
         status = masked_operand_read(vcpu, insn, bounce);
         if (status)

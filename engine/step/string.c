@@ -211,7 +211,10 @@ int step_string(struct vcpu *vcpu, struct stub_entry *entry)
     if (vcpu->r.rflags & FLAG_TF || vcpu->data_breakpoints)
         run.count = 1; /* a debug trap may come after every element */
     int status = string_chunk(vcpu, entry, operands, &run);
-    if (status || !insn->rep)
+    bool ends = !insn->rep || repeat_ends(vcpu, insn, operands, mask);
+    if (status == -ECANCELED && !ends)
+        vcpu->next_rip = vcpu->r.rip; /* the rest comes when the vCPU runs again */
+    if (status || ends)
         return status;
-    return repeat_ends(vcpu, insn, operands, mask) ? 0 : -EAGAIN;
+    return -EAGAIN;
 }

@@ -7,10 +7,19 @@
 #include "../step/stub.h"
 #include "../support.h"
 
-/* A value for a table slot that no address with this slot's index bits can match. */
+_Static_assert(SOFT_TLB >= 4 && SOFT_JUMPS >= 2, "never() needs a slot that is not a neighbour");
+
+/* A value for a table slot that no address with this slot's index bits can match: minus an address of
+ * another slot. Of the TLB's not the next one, where an access that crosses a page would end. */
 static uint64_t never(unsigned index, unsigned shift, unsigned entries)
 {
-    return 0 - ((uint64_t)((index + 1) & (entries - 1)) << shift);
+    return 0 - ((uint64_t)((index + entries / 2) & (entries - 1)) << shift);
+}
+
+static void jumps_clear(struct soft_tables *tables)
+{
+    for (unsigned i = 0; i < SOFT_JUMPS; i++)
+        tables->jump[i] = never(i, 0, SOFT_JUMPS);
 }
 
 static void tables_clear(struct vcpu *vcpu)
@@ -20,8 +29,7 @@ static void tables_clear(struct vcpu *vcpu)
         struct soft_tables *tables = &t->context->tables[view];
         for (unsigned i = 0; i < SOFT_TLB; i++)
             tables->read[i] = tables->write[i] = never(i, 12, SOFT_TLB);
-        for (unsigned i = 0; i < SOFT_JUMPS; i++)
-            tables->jump[i] = never(i, 0, SOFT_JUMPS);
+        jumps_clear(tables);
     }
     vcpu->statistics.table_clears++;
 }
@@ -111,10 +119,8 @@ void translator_page_written(void *context, uint64_t gpa)
     }
     t->invalidations++;
     vcpu->statistics.pages_invalidated++;
-    for (unsigned view = 0; view < SOFT_VIEWS; view++) {
-        for (unsigned i = 0; i < SOFT_JUMPS; i++)
-            t->context->tables[view].jump[i] = never(i, 0, SOFT_JUMPS);
-    }
+    for (unsigned view = 0; view < SOFT_VIEWS; view++)
+        jumps_clear(&t->context->tables[view]);
     __atomic_fetch_and(&vcpu->vm->memory.page_flags[frame >> 12], (uint8_t)~PAGE_CODE,
                        __ATOMIC_SEQ_CST);
 }
@@ -180,24 +186,24 @@ static uint32_t mode_of(const struct vcpu *vcpu)
     return mode;
 }
 
-/* Everything permissions depend on but the view. */
-static uint64_t signature(const struct vcpu *vcpu)
-{
-    const struct vcpu_registers *r = &vcpu->r;
-    return r->cr0 ^ r->cr4 << 8 ^ r->efer << 40 ^ (uint64_t)r->pkru << 20;
-}
-
-/* Address translations may have changed since translated code last ran. */
-static void tables_check(struct vcpu *vcpu)
+/* Address translations may have changed since translated code last ran; or the jump table of this view
+ * leads to code for another mode. */
+static void tables_check(struct vcpu *vcpu, uint32_t mode)
 {
     struct translator *t = vcpu->translator;
-    uint64_t now = signature(vcpu);
+    const struct vcpu_registers *r = &vcpu->r;
+    /* Everything permissions depend on but the view. */
+    const struct soft_rights now = { r->cr0, r->cr4, r->efer, r->pkru };
+    uint32_t *jump_mode = &t->jump_mode[mode & MODE_VIEW];
+    if (*jump_mode != mode)
+        jumps_clear(&t->context->tables[mode & MODE_VIEW]);
+    *jump_mode = mode;
     if (t->seen_flushes == vcpu->tlb.flushes && t->seen_tag == vcpu->tlb.tag &&
-        t->seen_signature == now)
+        memcmp(&t->seen_rights, &now, sizeof(now)) == 0)
         return;
     t->seen_flushes = vcpu->tlb.flushes;
     t->seen_tag = vcpu->tlb.tag;
-    t->seen_signature = now;
+    t->seen_rights = now;
     tables_clear(vcpu);
 }
 
@@ -267,14 +273,16 @@ static bool slow_access(struct vcpu *vcpu)
     uint32_t before = t->invalidations;
     struct translation page;
     vcpu->statistics.inline_misses++;
-    if ((address & 4095) + size > 4096)
-        return false;
+    unsigned alignment = (unsigned)(context->info >> 24) & 0xff;
+    if ((address & 4095) + size > 4096 || (address & alignment))
+        return false; /* misaligned: faults without a trace in the page tables */
     if (linear_translate(vcpu, address, write ? ACCESS_WRITE : ACCESS_READ, &page) || page.host == NULL)
         return false;
     if (t->invalidations != before)
         return false; /* perhaps this very block: carry the write out, then look again */
-    tables_check(vcpu);
-    unsigned view = mode_of(vcpu) & MODE_VIEW;
+    uint32_t mode = mode_of(vcpu);
+    tables_check(vcpu, mode);
+    unsigned view = mode & MODE_VIEW;
     unsigned index = (unsigned)(address >> 12) & (SOFT_TLB - 1);
     struct soft_tables *tables = &context->tables[view];
     uint64_t tag = 0 - (address & ~4095ull);
@@ -320,8 +328,12 @@ static void jump_fill(struct translator *t, const struct soft_block *block)
     tables->code[index] = (uint64_t)(uintptr_t)(t->code + block->code);
 }
 
+/* Only within a frame: what holds blocks of one frame together is that they are dropped together. The same
+ * page may mean another frame by now if the guest has not yet flushed its TLB. */
 static void chain(struct translator *t, uint32_t site, const struct soft_block *block)
 {
+    if (block_of_code(t, site)->frame != block->frame)
+        return;
     uint32_t distance = block->code - (site + 4);
     __atomic_store_n((uint32_t *)(void *)(t->write_view + site), distance, __ATOMIC_RELAXED);
 }
@@ -375,7 +387,7 @@ int translator_run(struct vcpu *vcpu, uint64_t end)
         limit = SOFT_RUN;
     if (vcpu->boundary_check > vcpu->instructions && limit > vcpu->boundary_check - vcpu->instructions)
         limit = vcpu->boundary_check - vcpu->instructions;
-    tables_check(vcpu);
+    tables_check(vcpu, mode);
     struct soft_block *block = block_at(vcpu, vcpu->r.rip, mode);
     if (block == NULL || block->count > limit)
         return 1;
@@ -404,5 +416,6 @@ int translator_run(struct vcpu *vcpu, uint64_t end)
     uint64_t done = limit - context->left;
     vcpu->instructions += done;
     vcpu->statistics.direct += done;
-    return step ? 1 : 0;
+    /* With nothing left, events come before the next instruction. */
+    return step && context->left ? 1 : 0;
 }

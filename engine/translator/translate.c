@@ -25,6 +25,7 @@ struct builder {
         uint32_t site; /* the rel32 of the jump to it */
         uint32_t retry;
         uint8_t insn, write, size, stack;
+        uint8_t alignment; /* the operand must have these address bits clear */
         uint8_t s, t;
     } slow[SOFT_INSNS + 2];
     unsigned slow_count;
@@ -79,11 +80,12 @@ static unsigned names_scratch(const struct instruction *insn)
     return used;
 }
 
-/* In 32-bit code only flat data segments are translated: FS, GS and CS have limits and types of their own. */
+/* In 32-bit code only flat data segments are translated: FS, GS and CS have limits and types of their own.
+ * Sums that wrap at 64 KiB are left to the Step tier. */
 static bool segment_ready(const struct builder *b, const struct instruction *insn)
 {
     return b->wide || !insn->has_memory ||
-           (insn->segment != SEGMENT_FS && insn->segment != SEGMENT_GS &&
+           (insn->address_size != 2 && insn->segment != SEGMENT_FS && insn->segment != SEGMENT_GS &&
             insn->segment != SEGMENT_CS);
 }
 
@@ -260,7 +262,8 @@ static void emit_slow_paths(struct builder *b)
         emit_where(b, at);
         emit_store(c, at->s, CONTEXT(slow_address));
         emit_store_immediate(c, CONTEXT(info),
-                             at->insn | (uint32_t)at->size << 8 | (uint32_t)at->write << 16);
+                             at->insn | (uint32_t)at->size << 8 | (uint32_t)at->write << 16 |
+                                 (uint32_t)at->alignment << 24);
         /* lea t, [rip + retry] */
         emit8(c, 0x48u | (at->t >= 8 ? 4u : 0));
         emit8(c, 0x8d);
@@ -290,6 +293,13 @@ static void emit_homes(struct builder *b, unsigned used, bool load)
         emit_context(&b->c, load ? 0x8b : 0x89, REGISTER_R11, CONTEXT(r11));
 }
 
+static uint8_t alignment_of(const struct instruction *insn)
+{
+    if (insn->row->flags & ROW_ALIGNED)
+        return (uint8_t)(insn->memory_size - 1u);
+    return insn->row->flags & ROW_EXPLICIT_16 ? 15 : 0;
+}
+
 static void emit_native(struct builder *b, unsigned index)
 {
     const struct instruction *insn = &b->insn[index];
@@ -309,7 +319,7 @@ static void emit_native(struct builder *b, unsigned index)
         bool write = insn->row->direction & DIRECTION_WRITE;
         emit_lookup(b, (struct slow){ .insn = (uint8_t)index, .write = write,
                                       .size = insn->memory_size, .s = (uint8_t)s,
-                                      .t = (uint8_t)t });
+                                      .t = (uint8_t)t, .alignment = alignment_of(insn) });
     }
     emit_homes(b, used, true);
     emit_code(b, insn, s);

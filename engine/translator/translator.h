@@ -116,7 +116,12 @@ struct translator {
     uint32_t enter, exit, dispatch[SOFT_VIEWS];
     uint32_t block_count, insn_count;
     uint32_t invalidations; /* changes whenever a block is dropped */
-    uint64_t seen_flushes, seen_signature;
+    /* What the tables were filled under. */
+    uint64_t seen_flushes;
+    struct soft_rights {
+        uint64_t cr0, cr4, efer, pkru;
+    } seen_rights;
+    uint32_t jump_mode[SOFT_VIEWS]; /* the mode of the blocks in each view's jump table */
     uint16_t seen_tag;
     bool active;
     struct soft_context *context;

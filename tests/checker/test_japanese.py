@@ -40,8 +40,9 @@ def columns(text):
 
 def english(text):
     """Words of two letters and more that nothing in KEPT explains."""
-    text = re.sub(r"'[^']*'|insn \".*|--?[a-z][a-z-]*|MOVE\s+from\s+SR", " ", text)
-    words = re.findall(r"[A-Za-z][A-Za-z'-]*[A-Za-z]", re.sub(rf"\b({KEPT.pattern})\b", " ", text))
+    text = re.sub(r"'[^']*'|insn \".*|(?<!\S)--?[a-z][a-z-]*|MOVE\s+from\s+SR", " ", text)
+    words = re.findall(r"[A-Za-z][A-Za-z'-]*[A-Za-z]", 
+                       re.sub(rf"\b({KEPT.pattern})\b", " ", text, flags=re.ASCII))
     return [word for word in words if word.islower() or word.istitle()]
 
 

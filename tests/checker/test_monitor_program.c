@@ -150,8 +150,35 @@ static void test_mutated(void **unused)
 
 /* --- the examples --- */
 
+static const char *const examples[] = { "third-generation", "mc68000", "pdp-11-45" };
+enum { EXAMPLES = sizeof(examples) / sizeof(examples[0]) };
+
+/* Analysed once. */
+static struct bench benches[EXAMPLES];
+
+static int open_benches(void **unused)
+{
+    char path[4096];
+
+    (void)unused;
+    for (size_t i = 0; i < EXAMPLES; i++) {
+        (void)snprintf(path, sizeof(path), "%s/%s.isa", directory, examples[i]);
+        if (bench_open(&benches[i], path, NULL, NULL) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int close_benches(void **unused)
+{
+    (void)unused;
+    for (size_t i = 0; i < EXAMPLES; i++)
+        bench_close(&benches[i]);
+    return 0;
+}
+
 struct run {
-    struct bench bench;
+    struct bench bench; /* a copy of the shared one: only the kind may be changed */
     struct tower tower;
     struct comparison comparison;
 };
@@ -165,8 +192,9 @@ static void run_open(struct run *run, const char *name, int kind, unsigned depth
     char *text;
     size_t length = 0;
 
-    (void)snprintf(path, sizeof(path), "%s/%s.isa", directory, name);
-    assert_int_equal(bench_open(&run->bench, path, NULL, NULL), 0);
+    for (size_t i = 0; i < EXAMPLES; i++)
+        if (strcmp(examples[i], name) == 0)
+            run->bench = benches[i];
     if (kind >= 0)
         run->bench.plan.kind = (enum monitor_kind)kind;
     assert_int_equal(tower_init(&run->tower, run->bench.running, &run->bench.plan, depth), 0);
@@ -185,19 +213,16 @@ static void run_close(struct run *run)
 {
     comparison_release(&run->comparison);
     tower_release(&run->tower);
-    bench_close(&run->bench);
 }
 
 static void test_examples(void **unused)
 {
-    static const char *const names[] = { "third-generation", "mc68000", "pdp-11-45" };
-
     (void)unused;
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+    for (size_t i = 0; i < EXAMPLES; i++) {
         for (unsigned depth = 0; depth <= 3; depth++) {
             struct run run;
 
-            run_open(&run, names[i], -1, depth, depth == 2);
+            run_open(&run, examples[i], -1, depth, depth == 2);
             assert_int_equal(run.comparison.end, END_HALTED);
             run_close(&run);
         }
@@ -281,5 +306,5 @@ int main(int argc, char **argv)
     };
 
     directory = argc > 1 ? argv[1] : "isa";
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, open_benches, close_benches);
 }

@@ -33,12 +33,13 @@ static const char *compare_registers(const struct output *bare, const struct out
 {
     static const char *const names[16] = { "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
                                            "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15" };
+    /* Outside 64-bit code nobody sees the upper halves: a trap saves half of RSP, AMD's KMOVD r, k with W
+     * moves 64 bits ... */
+    bool wide = (bare->selectors.cs & 0xfffcu) == (SELECTOR_CODE_64 & 0xfffcu);
     for (unsigned i = 0; i < 16; i++) {
-        uint64_t mask = ~0ull;
-        /* A trap from 32-bit code saves half of RSP; with a stack in the local table Linux's way back
-         * (espfix) spoils the rest. */
-        if (i == REGISTER_RSP &&
-            ((bare->selectors.ss & 4) || (bare->selectors.cs & 0xfffcu) != (SELECTOR_CODE_64 & ~3u)))
+        uint64_t mask = wide ? ~0ull : 0xffffffff;
+        /* With a stack in the local table Linux's way back (espfix) spoils the upper half. */
+        if (i == REGISTER_RSP && (bare->selectors.ss & 4))
             mask = 0xffffffff;
         if ((bare->gpr[i] ^ step->gpr[i]) & mask)
             return names[i];

@@ -6,15 +6,25 @@
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include "vector.h"
 
 #define COUNT_SHORT 5000000u
 #define COUNT_LONG  100000000u /* with ORIGAMI_LONG=1 */
+#define SUSPECTS    64u
+#define TRIES       16u /* of a suspect, when all vectors have run */
 
 struct options {
     uint64_t count, seed, show;
     bool coverage;
+};
+
+/* A vector whose outcomes differ. It counts as a difference if it does so again: once in many millions the
+ * CPU itself answers differently from one time to the next. */
+struct suspect {
+    struct input input;
+    uint8_t extended[EXTENDED_SIZE], data[DATA_SIZE];
 };
 
 struct run {
@@ -24,7 +34,9 @@ struct run {
     struct generator generator;
     struct output *step;
     uint64_t *row_counts;
-    uint64_t done, faults, differences, explained;
+    uint64_t done, faults, differences, explained, passing;
+    struct suspect *suspects;
+    uint32_t suspect_count;
 };
 
 static void usage(void)
@@ -67,7 +79,8 @@ static bool prepare(struct run *run)
     run->oracle = oracle_start(mask);
     run->step = aligned_alloc(64, sizeof(*run->step));
     run->row_counts = calloc(instruction_row_count, sizeof(*run->row_counts));
-    if (!run->guest || !run->oracle || !run->step || !run->row_counts)
+    run->suspects = calloc(SUSPECTS, sizeof(*run->suspects));
+    if (!run->guest || !run->oracle || !run->step || !run->row_counts || !run->suspects)
         return false;
     run->generator = (struct generator){
         .random = run->options.seed, .extended_size = extended_size(),
@@ -96,28 +109,77 @@ static bool submit(struct run *run, uint64_t *submitted)
     return true;
 }
 
+/* The Step tier's side of vector i, and the verdict: NULL if equal or explained. */
+static const char *judge(struct run *run, const struct batch *batch, uint32_t i,
+                         const struct output *bare, struct instruction *insn)
+{
+    const struct input *in = &batch->input[i];
+    struct difference d = { .input = in, .insn = insn, .bare = bare, .step = run->step };
+    guest_run(run->guest, batch, i, run->step);
+    (void)instruction_decode(in->code, 15, in->bits, insn);
+    d.what = compare(batch, i, insn, bare, run->step);
+    if (d.what && explained(&d)) {
+        run->explained++;
+        return NULL;
+    }
+    return d.what;
+}
+
+static void difference(struct run *run, const struct batch *batch, uint32_t i,
+                       const struct output *bare, const struct instruction *insn, const char *what)
+{
+    if (run->differences++ < run->options.show)
+        report(batch, i, insn, bare, run->step, what);
+}
+
 static void verify(struct run *run, const struct batch *batch, const struct output *bare)
 {
     for (uint32_t i = 0; i < batch->count; i++) {
         const struct input *in = &batch->input[i];
-        struct difference d = { .input = in, .bare = &bare[i], .step = run->step };
         struct instruction insn;
-        d.insn = &insn;
-        guest_run(run->guest, batch, i, run->step);
-        (void)instruction_decode(in->code, 15, in->bits, &insn);
+        const char *what = judge(run, batch, i, &bare[i], &insn);
         run->row_counts[code_row(&insn)]++;
         run->faults += bare[i].faulted;
-        d.what = compare(batch, i, &insn, &bare[i], run->step);
-        if (d.what == NULL)
-            continue;
-        if (explained(&d)) {
-            run->explained++;
-            continue;
+        if (what && run->suspect_count < SUSPECTS) {
+            struct suspect *suspect = &run->suspects[run->suspect_count++];
+            suspect->input = *in;
+            memcpy(suspect->extended, batch->extended[in->extended], EXTENDED_SIZE);
+            memcpy(suspect->data, batch->data[in->data], DATA_SIZE);
+        } else if (what) {
+            difference(run, batch, i, &bare[i], &insn, what);
         }
-        if (run->differences++ < run->options.show)
-            report(batch, i, &insn, &bare[i], run->step, d.what);
     }
     run->done += batch->count;
+}
+
+/* Runs a suspect again, several times over in one batch. */
+static int try_again(struct run *run, const struct suspect *suspect)
+{
+    struct batch *place = oracle_batch(run->oracle);
+    const struct output *outputs;
+    const struct batch *batch;
+    uint32_t died;
+    place->count = TRIES;
+    place->extended_size = run->generator.extended_size;
+    for (uint32_t i = 0; i < TRIES; i++) {
+        place->input[i] = suspect->input;
+        place->input[i].extended = place->input[i].data = 0;
+    }
+    memcpy(place->extended[0], suspect->extended, EXTENDED_SIZE);
+    memcpy(place->data[0], suspect->data, DATA_SIZE);
+    oracle_submit(run->oracle);
+    if (oracle_wait(run->oracle, &batch, &outputs, &died))
+        return 1;
+    for (uint32_t i = 0; i < TRIES; i++) {
+        struct instruction insn;
+        const char *what = judge(run, batch, i, &outputs[i], &insn);
+        if (what) {
+            difference(run, batch, i, &outputs[i], &insn, what);
+            return 0;
+        }
+    }
+    run->passing++;
+    return 0;
 }
 
 static int go(struct run *run)
@@ -139,6 +201,10 @@ static int go(struct run *run)
         }
         verify(run, batch, outputs);
     }
+    for (uint32_t i = 0; i < run->suspect_count; i++) {
+        if (try_again(run, &run->suspects[i]))
+            return 1;
+    }
     return 0;
 }
 
@@ -155,6 +221,9 @@ int main(int argc, char **argv)
     oracle_stop(run.oracle);
     guest_destroy(run.guest);
     explained_show();
+    if (run.passing)
+        printf("the bare CPU did otherwise once and not again: %llu\n",
+               (unsigned long long)run.passing);
     if (run.options.coverage)
         code_coverage(&run.generator, run.row_counts);
     printf("seed %llu: %llu instructions in %.1f s (%llu faulted), %llu explained, "

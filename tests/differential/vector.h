@@ -126,6 +126,7 @@ struct generator {
     bool segment_bases;     /* FS and GS may be used */
     bool local_descriptors; /* 16-bit code may be used */
     struct code_templates *templates;
+    bool only_evex; /* while templates are looked for */
 };
 uint64_t random_next(uint64_t *state);
 static inline uint64_t random_below(struct generator *g, uint64_t bound)

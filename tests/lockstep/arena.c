@@ -3,6 +3,7 @@
  * arena.c - the guest around a random program.
  */
 #include <string.h>
+#include "allocator/access.h"
 #include "arena.h"
 
 uint64_t random_value(uint64_t *state)

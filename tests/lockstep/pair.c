@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include "allocator/access.h"
 #include "pair.h"
 
 /* ---- Creation ---- */
@@ -72,7 +73,7 @@ enum vcpu_exit machine_run(struct machine *machine, uint64_t budget)
 
 const char *pair_run(struct pair *pair, uint64_t budget, enum vcpu_exit *exit)
 {
-    struct vcpu *soft = pair->machine[SOFT].vcpu, *step = pair->machine[STEP].vcpu;
+    const struct vcpu *soft = pair->machine[SOFT].vcpu;
     uint64_t begin = soft->instructions;
     enum vcpu_exit other;
     *exit = machine_run(&pair->machine[SOFT], budget);

@@ -157,7 +157,8 @@ def limit(which, value):
 def limits(checks):
     """A host that gives less than is needed: status 6 (or 8 when it is the engine that lacks it), or all is well."""
     short = {STATUS["host"], STATUS["engine"], STATUS["input"]}
-    for megabytes in (8, 16, 32, 64, 256, 520, 600):
+    sanitized = b"__asan_" in ORIGAMI.read_bytes()  # such a build reserves terabytes
+    for megabytes in () if sanitized else (8, 16, 32, 64, 256, 520, 600):
         outcome = run(*SWEEP, before=limit(resource.RLIMIT_AS, megabytes << 20))
         if outcome.status == 127 and "shared librar" in outcome.err:
             continue  # the program itself does not fit
@@ -181,7 +182,6 @@ def engine_missing(checks):
 
 
 def main():
-    os.environ.setdefault("ASAN_OPTIONS", "detect_leaks=0")
     checks = Checks()
     signals(checks)
     stopping(checks)

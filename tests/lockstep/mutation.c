@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * mutation.c - linked with --wrap: stands between run.c and what it calls, verifies each new block, and
+ * breaks one thing if asked to.
+ */
+#include <string.h>
+#include "allocator/access.h"
+#include "step/stub.h"
+#include "mutation.h"
+#include "verifier.h"
+
+static const char *const names[] = {
+    "none", "no-invalidation", "no-protection", "no-page-check", "lost-carry", "miscount", "stale-tlb",
+    "wrong-view", "wild-store",
+};
+enum { NONE, NO_INVALIDATION, NO_PROTECTION, NO_PAGE_CHECK, LOST_CARRY, MISCOUNT, STALE_TLB, WRONG_VIEW,
+       WILD_STORE };
+
+static unsigned chosen;
+static uint64_t delay;
+
+bool mutation_choose(const char *name)
+{
+    for (chosen = 0; chosen < ARRAY_SIZE(names); chosen++) {
+        if (strcmp(name, names[chosen]) == 0)
+            return true;
+    }
+    return false;
+}
+
+void mutation_delay(uint64_t blocks)
+{
+    delay = blocks;
+}
+
+static bool striking(unsigned mutation)
+{
+    return chosen == mutation && verifier_blocks() >= delay;
+}
+
+static void page_written(void *context, uint64_t gpa)
+{
+    if (striking(NO_INVALIDATION)) {
+        struct vcpu *vcpu = context;
+        vcpu->vm->memory.page_flags[gpa >> 12] &= (uint8_t)~PAGE_CODE;
+        return;
+    }
+    translator_page_written(context, gpa);
+}
+
+void mutation_start(struct machine *machine)
+{
+    machine->vm.memory.code_written = page_written;
+}
+
+/* ---- Wrapped functions ---- */
+
+struct soft_block *__real_translate_block(struct vcpu *vcpu, uint64_t rip, uint64_t frame,
+                                          const uint8_t *host_page, uint32_t mode);
+struct soft_block *__wrap_translate_block(struct vcpu *vcpu, uint64_t rip, uint64_t frame,
+                                          const uint8_t *host_page, uint32_t mode);
+int __real_stub_encode_with(const struct instruction *insn, uint8_t *out, uint8_t scratch);
+int __wrap_stub_encode_with(const struct instruction *insn, uint8_t *out, uint8_t scratch);
+void __real_tlb_protect_frame(struct vcpu *vcpu, uint64_t frame);
+void __wrap_tlb_protect_frame(struct vcpu *vcpu, uint64_t frame);
+void __real_tlb_flush_page(struct vcpu *vcpu, uint64_t linear);
+void __wrap_tlb_flush_page(struct vcpu *vcpu, uint64_t linear);
+
+/* lea rcx, [s + size - 1] with the last byte forgotten. */
+static void drop_page_checks(uint8_t *code, uint32_t size)
+{
+    for (uint32_t i = 0; i + 8 <= size; i++) {
+        if (code[i] == 0x49 && code[i + 1] == 0x8d && (code[i + 2] & 0xfe) == 0x8a &&
+            code[i + 4] < 64 && code[i + 5] == 0 && code[i + 6] == 0 && code[i + 7] == 0)
+            code[i + 4] = 0;
+    }
+}
+
+struct soft_block *__wrap_translate_block(struct vcpu *vcpu, uint64_t rip, uint64_t frame,
+                                          const uint8_t *host_page, uint32_t mode)
+{
+    if (striking(WRONG_VIEW) && (mode & MODE_VIEW) == SOFT_KERNEL)
+        mode |= SOFT_KERNEL_AC;
+    struct soft_block *block = __real_translate_block(vcpu, rip, frame, host_page, mode);
+    if (block == NULL)
+        return NULL;
+    uint8_t *code = vcpu->translator->write_view + block->code;
+    if (striking(NO_PAGE_CHECK))
+        drop_page_checks(code, block->code_size);
+    if (striking(MISCOUNT))
+        block->count = (uint16_t)(block->count > 1 ? block->count - 1 : block->count);
+    verifier_block(vcpu->translator, block);
+    return block;
+}
+
+int __wrap_stub_encode_with(const struct instruction *insn, uint8_t *out, uint8_t scratch)
+{
+    int length = __real_stub_encode_with(insn, out, scratch);
+    if (striking(LOST_CARRY) && insn->map == 0 && insn->opcode == 0x13)
+        out[length - 2] = 0x03; /* ADC becomes ADD */
+    if (striking(WILD_STORE) && insn->has_memory && insn->map == 0 && insn->opcode == 0x89)
+        out[length - 1] |= 7; /* [rdi] or [r15] */
+    return length;
+}
+
+void __wrap_tlb_protect_frame(struct vcpu *vcpu, uint64_t frame)
+{
+    if (!striking(NO_PROTECTION))
+        __real_tlb_protect_frame(vcpu, frame);
+}
+
+void __wrap_tlb_flush_page(struct vcpu *vcpu, uint64_t linear)
+{
+    __real_tlb_flush_page(vcpu, linear);
+    if (vcpu->translator && striking(STALE_TLB))
+        vcpu->translator->seen_flushes = vcpu->tlb.flushes;
+}
