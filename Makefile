@@ -4,7 +4,7 @@
 BUILD ?= build
 MESON_OPTIONS ?=
 
-.PHONY: all demo check check-long fuzz format format-check clean setup modes install
+.PHONY: all bench demo check check-long fuzz format format-check clean setup modes install
 
 all: $(BUILD)/build.ninja
 	@ninja -C $(BUILD)
@@ -43,6 +43,12 @@ modes:
 fuzz:
 	@scripts/packages.sh fuzz
 	@scripts/fuzz.sh
+
+# The guest benchmark on bare Linux, under QEMU's TCG and here: ratios (BENCH='--quick', see bench/README.md).
+bench: $(BUILD)/build.ninja
+	@scripts/packages.sh bench
+	@ninja -C $(BUILD) origami origami-engine
+	@python3 bench/bench.py --build $(BUILD) $(BENCH)
 
 format:
 	@scripts/format.sh -i

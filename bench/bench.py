@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -25,7 +26,7 @@ def options():
     parser.add_argument("--repetitions", type=int, metavar="N", help="rounds (default 5)")
     parser.add_argument("--items", metavar="LIST", help="only these, separated by commas")
     parser.add_argument("--seconds", type=float, metavar="S",
-                        help="size of an item: CPU seconds on bare Linux (default 0.15)")
+                        help="size of an item: CPU seconds on bare Linux (default 0.1)")
     parser.add_argument("--quick", action="store_true",
                         help="3 rounds of small items: an impression, not a result")
     parser.add_argument("--step", action="store_true", help="the Step tier too (slow: with --quick)")
@@ -38,7 +39,7 @@ def options():
     if arguments.repetitions is None:
         arguments.repetitions = 3 if arguments.quick else 5
     if arguments.seconds is None:
-        arguments.seconds = 0.02 if arguments.quick else 0.15
+        arguments.seconds = 0.02 if arguments.quick else 0.1
     if arguments.repetitions < 1 or arguments.seconds <= 0:
         parser.error("--repetitions and --seconds must be positive")
     return arguments
@@ -126,6 +127,7 @@ def compare(arguments, out, demo, digest, items):
 
 
 def main():
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(12)) # so that the machines are stopped
     arguments = options()
     tree = os.path.abspath(arguments.build)
     out, demo, digest = build(tree)

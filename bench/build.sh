@@ -33,8 +33,8 @@ mkdir -p "$root/bin" "$root/lib" "$root/data" "$root/python/lib"
 $cc -O2 -std=c11 -Wall -Wextra -static -ffp-contract=off -o "$root/bin/bench" "$here"/guest/*.c -lm ||
     die "cannot compile the benchmark"
 $cc -O2 -o "$work/mkcpio" "$here/../guests/demo/mkcpio.c" || die "cannot compile mkcpio.c"
-gzip -dc "$demo/initrd.cpio.gz" | (cd "$work" && cpio -id --quiet bin/busybox) && mv "$work/bin/busybox" "$root/bin/busybox" ||
-    die "no busybox in $demo/initrd.cpio.gz"
+gzip -dc "$demo/initrd.cpio.gz" | (cd "$work" && cpio -id --quiet bin/busybox)
+mv "$work/bin/busybox" "$root/bin/busybox" || die "no busybox in $demo/initrd.cpio.gz"
 cp "$here/guest/work.sh" "$here/guest/work.py" "$root/data/"
 python3 "$here/generate.py" >"$root/data/unit.i" || die "cannot write the file to compile"
 

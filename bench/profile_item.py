@@ -72,6 +72,6 @@ def show(item, stats, base, spent):
           f"{spent * 1e9 / max(more['retired'], 1):.2f} ns of CPU each")
     rows = sorted(((value / million, name) for name, value in more.items()
                    if name not in ("retired", "direct") and value > 0), reverse=True)
-    for value, name in rows[:16]:
+    for value, name in rows[:24]:
         if value >= 0.5:
             print(f"    {value:12.1f} per million  {name}")

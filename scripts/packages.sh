@@ -4,19 +4,21 @@
 # Installs them where it may (root); otherwise prints the one command that does and stops with status 1.
 set -eu
 
-build="gcc libc6-dev make meson ninja-build pkg-config libseccomp-dev libcjson-dev libz3-dev gettext python3
-    libcmocka-dev libzydis-dev"
+build="gcc libc6-dev make meson ninja-build pkg-config libseccomp-dev libcjson-dev libz3-dev gettext python3"
+build="$build libcmocka-dev libzydis-dev"
 demo="busybox-static cpio gzip apt"
 check="qemu-system-x86 busybox-static cpio tmux lz4 clang clang-format libclang-rt-14-dev"
 fuzz="clang libclang-rt-14-dev"
+bench="qemu-system-x86 libc-bin"
 
 case "${1:-}" in
 build) wanted="$build" ;;
 demo) wanted="$build $demo" ;;
 check) wanted="$build $demo $check" ;;
 fuzz) wanted="$build $fuzz" ;;
+bench) wanted="$build $demo $bench" ;;
 *)
-    echo "usage: scripts/packages.sh build|demo|check|fuzz" >&2
+    echo "usage: scripts/packages.sh build|demo|check|fuzz|bench" >&2
     exit 2
     ;;
 esac

@@ -2,8 +2,8 @@
 /*
  *     bench list              the items, one a line
  *     bench run ITEM N        one item
- *     bench serve             reads "run ITEM N" lines until "quit"; as process 1 it then powers off
- *     bench true              exits at once (what the fork+exec item starts)
+ *     bench serve             reads "run ITEM N" lines until "quit"; as process 1 it then powers
+ * off bench true              exits at once (what the fork+exec item starts)
  *
  * A result is one line: @bench ITEM N NANOSECONDS CPU-NANOSECONDS CHECKSUM VARIANT
  * The first time is CLOCK_MONOTONIC's without the preparation; the second is what this process and

@@ -103,12 +103,12 @@ int item_calls(struct run *run, uint64_t *sum)
 int item_matrix(struct run *run, uint64_t *sum)
 {
     enum { N = 128 };
-    double (*a)[N] = malloc(3 * sizeof(double[N][N]));
+    double(*a)[N] = malloc(3 * sizeof(double[N][N]));
     uint64_t seed = 7;
 
     if (!a)
         return -ENOMEM;
-    double (*b)[N] = a + N, (*c)[N] = a + 2 * N;
+    double(*b)[N] = a + N, (*c)[N] = a + 2 * N;
     for (int i = 0; i < N; i++)
         for (int j = 0; j < N; j++) {
             a[i][j] = (double)(random_next(&seed) >> 40) / 16777216.0;

@@ -62,9 +62,8 @@ static void sha_plain(uint32_t state[8], const unsigned char *data, size_t block
 }
 
 /* The instructions want the state as ABEF and CDGH, and four message words at a time. */
-__attribute__((target("sha,sse4.1"))) static void sha_instructions(uint32_t state[8],
-                                                                   const unsigned char *data,
-                                                                   size_t blocks)
+__attribute__((target("sha,sse4.1"))) static void
+sha_instructions(uint32_t state[8], const unsigned char *data, size_t blocks)
 {
     const __m128i swap = _mm_set_epi64x(0x0c0d0e0f08090a0b, 0x0405060700010203);
     __m128i abef = _mm_set_epi32((int)state[0], (int)state[1], (int)state[4], (int)state[5]);
@@ -196,9 +195,8 @@ static void aes_plain(const struct aes *aes, unsigned char *block)
             unsigned char all = c[0] ^ c[1] ^ c[2] ^ c[3];
 
             for (int i = 0; i < 4; i++)
-                block[column + i] = round == 10
-                                        ? c[i]
-                                        : (unsigned char)(c[i] ^ all ^ twice(c[i] ^ c[(i + 1) % 4]));
+                block[column + i] =
+                    round == 10 ? c[i] : (unsigned char)(c[i] ^ all ^ twice(c[i] ^ c[(i + 1) % 4]));
         }
         for (int i = 0; i < 16; i++)
             block[i] ^= aes->key[round][i];

@@ -84,8 +84,8 @@ int item_pagefault(struct run *run, uint64_t *sum)
     uint64_t total = 0;
 
     for (uint64_t round = 0; round < run->n; round++) {
-        volatile unsigned char *p = mmap(NULL, BYTES, PROT_READ | PROT_WRITE,
-                                         MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        volatile unsigned char *p =
+            mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         if (p == MAP_FAILED)
             return -errno;
         /* Huge pages would make this one fault on one system and 1024 on another. */

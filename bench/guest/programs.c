@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Real programs: a shell, a compiler, an interpreter. Each is started with an environment and options
- * that make its work the same on every system; its standard output is the result and is hashed.
+ * Real programs: a shell, a compiler, an interpreter. Each is started with an environment and
+ * options that make its work the same on every system; its standard output is the result and is
+ * hashed.
  */
 #define _GNU_SOURCE
 #include "bench.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Vector work written once with the compiler's vector types and compiled twice: for AVX2 and for the
- * SSE2 that every x86-64 has. Which one runs is decided by what CPUID and XCR0 show.
+ * Vector work written once with the compiler's vector types and compiled twice: for AVX2 and for
+ * the SSE2 that every x86-64 has. Which one runs is decided by what CPUID and XCR0 show.
  */
 #include "bench.h"
 

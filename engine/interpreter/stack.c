@@ -80,22 +80,24 @@ int interpret_pusha(struct vcpu *vcpu, const struct instruction *insn)
     return 0;
 }
 
-/* Each register is loaded as it is popped, so those before a fault have changed; rSP only at the end. */
 int interpret_popa(struct vcpu *vcpu, const struct instruction *insn)
 {
     unsigned size = insn->operand_size;
+    uint64_t value[8];
 
     for (unsigned i = 0; i < 8; i++) {
-        unsigned number = REGISTER_RDI - i;
-        uint64_t value;
-        int result = stack_read(vcpu, i * size, size, &value);
+        int result = stack_read(vcpu, i * size, size, &value[i]);
 
         if (result)
             return result;
-        if (number != REGISTER_RSP)
-            register_write(vcpu, insn, number, size, value);
     }
     stack_adjust(vcpu, 8 * (int64_t)size);
+    for (unsigned i = 0; i < 8; i++) {
+        unsigned number = REGISTER_RDI - i;
+
+        if (number != REGISTER_RSP)
+            register_write(vcpu, insn, number, size, value[i]);
+    }
     return 0;
 }
 

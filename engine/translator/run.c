@@ -73,12 +73,18 @@ static unsigned page_hash(uint64_t frame)
     return (unsigned)((frame >> 12) * 0x9e3779b1u) & (SOFT_HASH - 1);
 }
 
+/* Dropped blocks leave the chain here, so that code which is rewritten over and over does not make it long. */
 static struct soft_block *block_find(struct translator *t, uint64_t rip, uint64_t frame, uint32_t mode)
 {
-    for (uint32_t i = t->hash[block_hash(rip, frame, mode)]; i; i = t->block[i].next) {
-        struct soft_block *block = &t->block[i];
-        if (block->rip == rip && block->frame == frame && block->mode == mode && block->valid)
+    uint32_t *link = &t->hash[block_hash(rip, frame, mode)];
+    while (*link) {
+        struct soft_block *block = &t->block[*link];
+        if (!block->valid)
+            *link = block->next;
+        else if (block->rip == rip && block->frame == frame && block->mode == mode)
             return block;
+        else
+            link = &block->next;
     }
     return NULL;
 }
@@ -113,9 +119,15 @@ void translator_page_written(void *context, uint64_t gpa)
     struct vcpu *vcpu = context;
     struct translator *t = vcpu->translator;
     uint64_t frame = gpa & ~4095ull;
-    for (uint32_t i = t->page_hash[page_hash(frame)]; i; i = t->block[i].page_next) {
-        if (t->block[i].frame == frame)
-            t->block[i].valid = 0;
+    uint32_t *link = &t->page_hash[page_hash(frame)];
+    while (*link) {
+        struct soft_block *block = &t->block[*link];
+        if (block->frame == frame) {
+            block->valid = 0;
+            *link = block->page_next;
+        } else {
+            link = &block->page_next;
+        }
     }
     t->invalidations++;
     vcpu->statistics.pages_invalidated++;

@@ -33,6 +33,14 @@ struct builder {
 
 /* ---- What can be translated ---- */
 
+static uint64_t insn_rip(const struct builder *b, unsigned index)
+{
+    uint64_t rip = b->rip;
+    for (unsigned i = 0; i < index; i++)
+        rip += b->insn[i].length;
+    return b->wide ? rip : (uint32_t)rip;
+}
+
 static bool state_ready(uint32_t mode, const struct instruction *insn)
 {
     switch (insn->row->state) {
@@ -122,15 +130,31 @@ static bool native_ready(const struct builder *b, const struct instruction *insn
     return stub_encode_with(insn, code, S0) > 0;
 }
 
-static bool branch_ready(const struct builder *b, const struct instruction *insn)
+/* Nothing to do, whatever its operand; but 0F 0D with a register is #UD on AMD's processors. */
+static bool hint(const struct builder *b, const struct instruction *insn)
 {
+    return insn->row->interpreter == INTERPRET_prefetch &&
+           (insn->opcode != 0x0d || insn->has_memory || b->vcpu->vm->model.vendor_intel);
+}
+
+/* The target's RIP is known, and the branch does not fault. */
+static bool target_ready(const struct builder *b, unsigned index)
+{
+    const struct instruction *insn = &b->insn[index];
+    return !b->wide ||
+           address_canonical(insn_rip(b, index) + insn->length + insn->immediate);
+}
+
+static bool branch_ready(const struct builder *b, unsigned index)
+{
+    const struct instruction *insn = &b->insn[index];
     if (insn->operand_size == 2)
         return false;
     switch (insn->row->interpreter) {
     case INTERPRET_jcc:
     case INTERPRET_jmp_relative:
     case INTERPRET_call_relative:
-        return true;
+        return target_ready(b, index);
     case INTERPRET_ret_near:
     case INTERPRET_jmp_indirect:
     case INTERPRET_call_indirect:
@@ -163,14 +187,6 @@ static uint32_t home(unsigned reg)
 static bool scratch(unsigned reg)
 {
     return reg == REGISTER_R10 || reg == REGISTER_R11;
-}
-
-static uint64_t insn_rip(const struct builder *b, unsigned index)
-{
-    uint64_t rip = b->rip;
-    for (unsigned i = 0; i < index; i++)
-        rip += b->insn[i].length;
-    return b->wide ? rip : (uint32_t)rip;
 }
 
 static unsigned scale_log(unsigned scale)
@@ -215,6 +231,45 @@ static void emit_stack_address(struct builder *b, unsigned s, int32_t displaceme
     emit_lea(&b->c, b->wide, s, REGISTER_RSP, NO_INDEX, 0, displacement);
 }
 
+/* Leaves instruction `index` to the Step tier if `reg` + displacement is not canonical. */
+static void emit_canonical(struct builder *b, unsigned index, unsigned reg, int32_t displacement)
+{
+    struct cursor *c = &b->c;
+    emit_store(c, REGISTER_RCX, CONTEXT(rcx));
+    emit_lea(c, true, REGISTER_RCX, reg, NO_INDEX, 0, displacement);
+    emit_pext(c, REGISTER_RCX, REGISTER_RCX, CONTEXT(mask_high));
+    uint32_t low = c->at + 1;
+    emit_jrcxz(c, 0);
+    emit_lea(c, true, REGISTER_RCX, REGISTER_RCX, NO_INDEX, 0, -0x1ffff);
+    uint32_t high = c->at + 1;
+    emit_jrcxz(c, 0);
+    emit_load(c, REGISTER_RCX, CONTEXT(rcx));
+    emit_store_immediate(c, CONTEXT(chain_site), c->at);
+    emit_store_immediate(c, CONTEXT(info), index);
+    emit_store_immediate(c, CONTEXT(reason), SOFT_EXIT_UNDO);
+    emit_jump(c, b->t->exit);
+    if (!c->full) {
+        c->base[low] = (uint8_t)(c->at - (low + 1));
+        c->base[high] = (uint8_t)(c->at - (high + 1));
+    }
+    emit_load(c, REGISTER_RCX, CONTEXT(rcx));
+}
+
+/* A branch to a non-canonical address faults before it changes anything: T0 is looked at first. */
+static void emit_canonical_target(struct builder *b, unsigned index)
+{
+    if (b->wide)
+        emit_canonical(b, index, T0, 0);
+}
+
+/* AMD's processors look at the offset before the base of FS or GS is added. */
+static bool offset_checked(const struct builder *b, const struct instruction *insn)
+{
+    return b->wide && insn->has_memory && !b->vcpu->vm->model.vendor_intel &&
+           (insn->segment == SEGMENT_FS || insn->segment == SEGMENT_GS) &&
+           insn->address_size == 8 && (insn->base != REGISTER_NONE || insn->index != REGISTER_NONE);
+}
+
 /* Where the operand lies: `stack` chooses rSP-relative forms. */
 enum { STACK_NO, STACK_TOP, STACK_BELOW, STACK_RBP };
 
@@ -234,6 +289,11 @@ static void emit_lookup(struct builder *b, struct slow at)
 {
     struct cursor *c = &b->c;
     at.retry = c->at;
+    if (at.stack == STACK_NO && offset_checked(b, &b->insn[at.insn])) {
+        emit_address(b, at.insn, at.s, at.t, false);
+        emit_canonical(b, at.insn, at.s, 0);
+        emit_canonical(b, at.insn, at.s, at.size - 1);
+    }
     emit_where(b, &at);
     emit_pext(c, at.t, at.s, CONTEXT(mask_index));
     emit_store(c, REGISTER_RCX, CONTEXT(rcx));
@@ -425,31 +485,6 @@ static void emit_jcc(struct builder *b, unsigned index)
     emit_goto(b, next + insn->immediate);
 }
 
-/* A branch to a non-canonical address faults before it changes anything: T0 is looked at first. */
-static void emit_canonical(struct builder *b, unsigned index)
-{
-    struct cursor *c = &b->c;
-    if (!b->wide)
-        return;
-    emit_store(c, REGISTER_RCX, CONTEXT(rcx));
-    emit_pext(c, REGISTER_RCX, T0, CONTEXT(mask_high));
-    uint32_t low = c->at + 1;
-    emit_jrcxz(c, 0);
-    emit_lea(c, true, REGISTER_RCX, REGISTER_RCX, NO_INDEX, 0, -0x1ffff);
-    uint32_t high = c->at + 1;
-    emit_jrcxz(c, 0);
-    emit_load(c, REGISTER_RCX, CONTEXT(rcx));
-    emit_store_immediate(c, CONTEXT(chain_site), c->at);
-    emit_store_immediate(c, CONTEXT(info), index);
-    emit_store_immediate(c, CONTEXT(reason), SOFT_EXIT_UNDO);
-    emit_jump(c, b->t->exit);
-    if (!c->full) {
-        c->base[low] = (uint8_t)(c->at - (low + 1));
-        c->base[high] = (uint8_t)(c->at - (high + 1));
-    }
-    emit_load(c, REGISTER_RCX, CONTEXT(rcx));
-}
-
 /* The target of an indirect jump or call into T0. */
 static void emit_target(struct builder *b, unsigned index)
 {
@@ -482,16 +517,16 @@ static void emit_branch(struct builder *b, unsigned index)
     case INTERPRET_ret_near:
         emit_lookup(b, stack_operand(b, index, false));
         emit_word(b, 0x8b, T0, S0);
-        emit_canonical(b, index);
+        emit_canonical_target(b, index);
         emit_rsp(b, (b->wide ? 8 : 4) + (insn->opcode == 0xc2 ? (int32_t)(insn->immediate & 0xffff) : 0));
         break;
     case INTERPRET_jmp_indirect:
         emit_target(b, index);
-        emit_canonical(b, index);
+        emit_canonical_target(b, index);
         break;
     default: /* call_indirect: the target waits in the context while the return address is pushed */
         emit_target(b, index);
-        emit_canonical(b, index);
+        emit_canonical_target(b, index);
         emit_store(&b->c, T0, CONTEXT(exit_rip));
         emit_push_value(b, index, b->wide ? next : (uint32_t)next);
         emit_load(&b->c, T0, CONTEXT(exit_rip));
@@ -547,11 +582,11 @@ static unsigned decode_block(struct builder *b, const uint8_t *page, enum block_
             break;
         if (insn->encoding != ENCODING_LEGACY && !state_ready(b->mode, insn))
             break;
-        if (branch_ready(b, insn)) {
+        if (branch_ready(b, count)) {
             *end = END_BRANCH;
             return count + 1;
         }
-        if (insn->row->interpreter != INTERPRET_prefetch && !native_ready(b, insn))
+        if (!hint(b, insn) && !native_ready(b, insn))
             break;
         offset += insn->length;
         count++;

@@ -14,7 +14,7 @@ const struct delegate delegates[] = {
     { "explain", "why an instruction is in its class" },
     { "diff", "compare two descriptions" },
     { "simulate", "run a program on a described machine, bare and under a monitor" },
-    { "list", "the instructions of a description" },
+    { "list", "the library, or the instructions of a description" },
     { "probe", "classify the CPU this runs on" },
     { "fmt", "format a description" },
     { NULL, NULL },

@@ -192,15 +192,17 @@ static void alignment(void **state)
 {
     (void)state;
     struct harness *h = harness_new();
-    for (unsigned bits = 0; bits < 8; bits++) {
-        bool on = bits == 7;
+    for (unsigned bits = 0; bits < 16; bits++) {
+        bool on = (bits & 7) == 7, intel = bits & 8;
+        h->vm.model.vendor_intel = intel;
         h->vcpu.r.cr0 = CR0_PE | CR0_PG | (bits & 1 ? CR0_AM : 0);
         h->vcpu.r.rflags = FLAG_ONE | (bits & 2 ? FLAG_AC : 0);
         h->vcpu.r.cpl = bits & 4 ? 3 : 0;
         for (unsigned size = 1; size <= 64; size++) {
             for (unsigned offset = 0; offset < 16; offset++) {
-                bool checked = size == 2 || size == 4 || size == 8;
-                bool fault = on && checked && offset % size;
+                bool vector = size == 16 || size == 32 || size == 64;
+                unsigned need = size == 2 || size == 4 || size == 8 ? size : size == 10 ? 8 : 1;
+                bool fault = on && offset % (vector && !intel ? 16 : need);
                 assert_int_equal(try_segment(h, SEGMENT_DS, 0x1000 + offset, size, ACCESS_READ),
                                  fault ? AC : 0x1000 + (int64_t)offset);
             }

@@ -44,6 +44,12 @@ static bool ud_modrm(const struct difference *d)
            d->step->vector != EXCEPTION_UD;
 }
 
+static bool popa(const struct difference *d)
+{
+    return d->insn->row->interpreter == INTERPRET_popa && d->bare->faulted && d->step->faulted &&
+           d->bare->vector == d->step->vector && d->what[0] == 'r' && strlen(d->what) == 3;
+}
+
 static struct {
     bool (*applies)(const struct difference *difference);
     const char *reason;
@@ -52,6 +58,7 @@ static struct {
     { loop_prefix, "LOOPE with F2h, LOOPNE with F3h: the prefix is reserved there; AMD lets it choose the "
                    "sense of ZF", 0 },
     { vex_w, "VPINSRD, VPEXTRD with VEX.W outside 64-bit code: Intel ignores W, AMD raises #UD", 0 },
+    { popa, "POPA that faults has on AMD already loaded the registers before; the engine's changes nothing", 0 },
     { ud_modrm, "UD0, UD1 at the end of a page: Intel fetches a ModRM byte, AMD does not", 0 },
     { maskmovq, "MASKMOVQ that faults has on AMD already switched the x87 registers to MMX", 0 },
 };

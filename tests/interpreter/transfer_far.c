@@ -279,10 +279,10 @@ static void iret_faults(void **state)
     m->vcpu.r.nmi_blocked = 1;
     assert_fault(m, RUN(m, "\x48\xcf"), EXCEPTION_GP, 0);
     assert_int_equal(m->vcpu.r.nmi_blocked, 0); /* unblocked all the same */
-    m->vcpu.r.gpr[REGISTER_RSP] = 0x7ffffffffff8ull;
+    m->vcpu.r.gpr[REGISTER_RSP] = 0x7fffffffffd0ull;
     m->vcpu.r.rflags = FLAG_ONE;
     assert_fault(m, RUN(m, "\x48\xcf"), EXCEPTION_PF, 0);
-    m->vcpu.r.gpr[REGISTER_RSP] = 0x7ffffffffffcull;
+    m->vcpu.r.gpr[REGISTER_RSP] = 0x7ffffffffff8ull; /* RFLAGS is read first */
     assert_fault(m, RUN(m, "\x48\xcf"), EXCEPTION_SS, 0);
     machine_free(m);
 }

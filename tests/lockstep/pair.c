@@ -2,6 +2,7 @@
 /*
  * pair.c - making, running, comparing and rewinding the two machines.
  */
+#include <cpuid.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -89,11 +90,20 @@ const char *pair_run(struct pair *pair, uint64_t budget, enum vcpu_exit *exit)
 
 /* ---- Comparing ---- */
 
-/* Components of the extended state in the standard format: bit, offset, size. */
-static const struct { unsigned bit, offset, size; } components[] = {
-    { 0, 0, 24 }, { 0, 32, 128 }, { 1, 160, 256 }, { 2, 576, 256 },
-    { 5, 1088, 64 }, { 6, 1152, 512 }, { 7, 1664, 1024 },
-};
+/* Asked once: CPUID in a virtual machine is slow. */
+void extended_component(unsigned component, unsigned *offset, unsigned *size)
+{
+    static struct { unsigned offset, size; } known[8];
+    component &= 7;
+    if (known[component].offset == 0) {
+        unsigned eax = 0, ebx = 0, ecx, edx;
+        __get_cpuid_count(0xd, component, &eax, &ebx, &ecx, &edx);
+        known[component].offset = ebx + eax <= XSAVE_AREA_SIZE && eax ? ebx : 576;
+        known[component].size = ebx + eax <= XSAVE_AREA_SIZE ? eax : 0;
+    }
+    *offset = known[component].offset;
+    *size = known[component].size;
+}
 
 /* A component whose bit is clear is in its initial state whatever its bytes say. */
 static void canonical(const uint8_t *area, uint8_t out[XSAVE_AREA_SIZE])
@@ -102,15 +112,20 @@ static void canonical(const uint8_t *area, uint8_t out[XSAVE_AREA_SIZE])
     uint64_t present;
     memcpy(out, area, XSAVE_AREA_SIZE);
     memcpy(&present, area + 512, 8);
-    for (unsigned i = 0; i < ARRAY_SIZE(components); i++) {
-        if (present >> components[i].bit & 1)
-            continue;
-        memset(out + components[i].offset, 0, components[i].size);
-        if (components[i].bit == 0 && components[i].offset == 0)
-            memcpy(out, &control, 2);
+    for (unsigned i = 2; i < 8; i++) {
+        unsigned offset, size;
+        extended_component(i, &offset, &size);
+        if (!(present >> i & 1))
+            memset(out + offset, 0, size);
     }
-    memset(out + 8, 0, 16);    /* pointers of the CPU's own: the guest's are in the registers */
-    memset(out + 6, 0, 2);
+    if (!(present & 2))
+        memset(out + 160, 0, 256);
+    if (!(present & 1)) {
+        memset(out, 0, 24);
+        memset(out + 32, 0, 128);
+        memcpy(out, &control, 2);
+    }
+    memset(out + 6, 0, 18);    /* opcode and pointers are the CPU's own: the guest's are registers */
     memset(out + 28, 0, 4);    /* MXCSR_MASK */
     memset(out + 416, 0, 160); /* reserved, and the header */
 }

@@ -35,6 +35,8 @@ enum vcpu_exit machine_run(struct machine *machine, uint64_t budget);
 const char *pair_run(struct pair *pair, uint64_t budget, enum vcpu_exit *exit);
 /* Registers, vector state and counters; NULL if equal, else what differs. */
 const char *pair_compare(struct pair *pair);
+/* Offset and size of a component (2-7) in the standard format: processors differ in them. */
+void extended_component(unsigned component, unsigned *offset, unsigned *size);
 /* The first byte of RAM that differs, or ram_size. */
 uint64_t pair_compare_ram(const struct pair *pair, uint64_t from);
 

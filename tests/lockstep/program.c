@@ -12,6 +12,7 @@ struct author {
     const struct pool *pool;
     uint64_t random;
     bool wide, kernel;
+    bool maps; /* changes mappings, else stores into its code: an INVLPG must not be overwritten */
     unsigned wanted;
     struct { uint16_t at, size, piece; bool absolute; } fixup[PROGRAM_INSNS * 2];
     unsigned fixup_count;
@@ -215,6 +216,8 @@ static void store_into_code(struct author *a)
     uint32_t offset = (uint32_t)pick(a, p->size + 60);
     uint32_t at = (uint32_t)p->address + offset;
     unsigned size = 1u << pick(a, 3), r = reg(a);
+    if (a->maps)
+        return;
     if (p->frame[0] == FRAME(5) && pick(a, 2))
         at += pick(a, 2) ? CODE_ALIAS - CODE_ADDRESS :
                            DATA_ADDRESS + PAGE_CODE_0 * 4096 - CODE_ADDRESS;
@@ -346,7 +349,7 @@ static void change_mapping(struct author *a)
     uint32_t page = (uint32_t)(code ? pick(a, CODE_PAGES) : pick(a, PAGE_COUNT));
     uint32_t linear = (code ? CODE_ADDRESS : DATA_ADDRESS) + page * 4096;
     uint64_t entry = (code ? FRAME(5 + 2 * pick(a, CODE_PAGES)) : FRAME(16 + pick(a, 16))) | 0x61;
-    if (!a->wide)
+    if (!a->wide || !a->maps)
         return;
     entry |= pick(a, 4) ? 2 : 0;
     load_register(a, REGISTER_RAX, KERNEL + (code ? PT_CODE : PT_DATA) + page * 8);
@@ -531,6 +534,7 @@ void program_generate(struct program *p, const struct pool *pool, uint64_t seed)
     p->mode = (enum program_mode)pick(a, PROGRAM_MODES);
     a->wide = p->mode == MODE_USER_64 || p->mode == MODE_KERNEL_64;
     a->kernel = p->mode == MODE_KERNEL_64 || p->mode == MODE_KERNEL_32;
+    a->maps = a->kernel && pick(a, 2);
     a->wanted = 5 + (unsigned)pick(a, 46);
     p->options = (pick(a, 2) ? ARENA_SMAP : 0) | (pick(a, 16) ? 0 : ARENA_TS) |
                  (pick(a, 4) ? 0 : ARENA_WP_OFF) | (pick(a, 4) ? 0 : ARENA_PKE) |

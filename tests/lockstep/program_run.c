@@ -171,7 +171,10 @@ void program_show(const struct program *p, FILE *out)
             at++;
             continue;
         }
-        fprintf(out, "  %llx  %s\n", (unsigned long long)address, line.text);
+        fprintf(out, "  %llx ", (unsigned long long)address);
+        for (unsigned i = 0; i < line.info.length; i++)
+            fprintf(out, " %02x", p->code[at + i]);
+        fprintf(out, "  %s\n", line.text);
         at += line.info.length;
     }
 }

@@ -45,11 +45,15 @@ static void report_vectors(struct pair *pair, FILE *out)
 {
     const uint8_t *soft = pair->machine[SOFT].vcpu->stubs->vector_area;
     const uint8_t *step = pair->machine[STEP].vcpu->stubs->vector_area;
-    static const struct { const char *name; unsigned offset, size, count; } parts[] = {
+    struct { const char *name; unsigned offset, size, count; } parts[] = {
         { "mxcsr", 24, 4, 1 }, { "x87 control", 0, 8, 1 }, { "st", 32, 16, 8 },
-        { "xmm", 160, 16, 16 }, { "ymm high", 576, 16, 16 }, { "k", 1088, 8, 8 },
-        { "zmm high", 1152, 32, 16 }, { "zmm16+", 1664, 64, 16 }, { "xstate_bv", 512, 8, 1 },
+        { "xmm", 160, 16, 16 }, { "ymm high", 2, 16, 16 }, { "k", 5, 8, 8 },
+        { "zmm high", 6, 32, 16 }, { "zmm16+", 7, 64, 16 }, { "in use", 512, 8, 1 },
     };
+    for (unsigned i = 4; i < 8; i++) {
+        unsigned size;
+        extended_component(parts[i].offset, &parts[i].offset, &size);
+    }
     for (unsigned i = 0; i < ARRAY_SIZE(parts); i++) {
         for (unsigned n = 0; n < parts[i].count; n++) {
             unsigned at = parts[i].offset + n * parts[i].size;

@@ -115,11 +115,11 @@ def demo(checks, screen, command):
     return session.expect("poweroff ends with status 0", rf"^status=0\n{HOST_PROMPT}$", 60)
 
 
-def leave(checks, screen):
+def leave(checks, screen, loop):
     """Ctrl-A x, from a guest that never looks at its input. make demo would hide the status."""
     session = Session(checks, screen)
     screen.type("clear")
-    screen.type(f"{shlex.quote(str(ORIGAMI))} run --kernel {shlex.quote(str(BARE / 'loop.elf'))}; "
+    screen.type(f"{shlex.quote(str(ORIGAMI))} run --kernel {shlex.quote(str(loop))}; "
                 "echo left=$?; stty -a >after-leaving")
     time.sleep(1)
     screen.keys("C-a", "x")
@@ -139,11 +139,16 @@ def main():
     try:
         if not demo(checks, screen, command):
             screen.keys("C-a", "x")  # it still runs
-        leave(checks, screen)
+        loop = BARE / "loop.elf"
+        if loop.exists():
+            leave(checks, screen, loop)
+        else:
+            print("not tried, for want of", loop, "- Ctrl-A x")
         modes = [(directory / name).read_text() if (directory / name).exists() else name
                  for name in ("before", "after", "after-leaving")]
         checks.equal("terminal modes after the demo", modes[1], modes[0])
-        checks.equal("terminal modes after leaving", modes[2], modes[0])
+        if loop.exists():
+            checks.equal("terminal modes after leaving", modes[2], modes[0])
     finally:
         screen.close()
         left = leftover_processes()
