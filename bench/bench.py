@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 
+sys.dont_write_bytecode = True # the source tree stays clean
 import chart
 import measure
 import profile_item

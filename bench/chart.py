@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""chart.py RESULTS.json OUT.svg [time|cpu] - draws the ratios to bare Linux as bars, longest last."""
+"""chart.py RESULTS.json OUT.svg [time|cpu] - draws the ratios to bare Linux as bars, Origami's longest last."""
 import json
 import math
 import sys
 
 COLOURS = {"origami": "#2b6cb0", "qemu": "#b7791f"}
-NAMES = {"origami": "Origami (Soft tier)", "qemu": "QEMU 7.2 TCG"}
-LEFT, WIDTH, ROW, TOP = 110, 560, 34, 70
+NAMES = {"origami": "Origami (Soft tier)", "qemu": "QEMU TCG"}
+LEFT, WIDTH, ROW, TOP = 120, 560, 34, 70
 
 
 def scale(value, largest):

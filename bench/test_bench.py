@@ -7,6 +7,7 @@ import unittest
 import xml.dom.minidom
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+sys.dont_write_bytecode = True # the source tree stays clean
 import chart
 import measure
 import report

@@ -28,8 +28,8 @@ static bool segment_type_allows(const struct segment_register *segment, unsigned
     return !code || readable_or_writable;
 }
 
-/* Limit check (SDM Vol. 3, 5.3). An operand that runs over the end of a 4 GiB segment is outside it:
- * the manual leaves that case to the implementation, and current processors fault. */
+/* Limit check (SDM Vol. 3, 5.3). An operand that runs over the end of a 4 GiB segment is outside
+ * it: the manual leaves that case to the implementation, and current processors fault. */
 static bool segment_limit_allows(const struct segment_register *segment, bool expand_down,
                                  uint64_t offset, unsigned size)
 {

@@ -33,7 +33,7 @@ static int gate(struct vcpu *vcpu, const struct instruction *insn)
     case STATE_AVX512:
     case STATE_OPMASK:
         need |= XCR0_AVX512;
-        /* fall through */
+        __attribute__((fallthrough));
     case STATE_AVX:
         if (!(r->cr4 & CR4_OSXSAVE) || (r->xcr0 & need) != need)
             return fault_ud(vcpu);

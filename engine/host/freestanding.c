@@ -178,7 +178,7 @@ static void signal_handler(int signal, void *information, void *context)
     data->trap = uc->trap;
     data->error = uc->error;
     data->address = uc->cr2;
-    uc->ip = (uint64_t)(uintptr_t)process->stubs.exit;
+    uc->ip = (uint64_t)(uintptr_t)process->stubs.exit[2]; /* the one that also clears DF */
 }
 
 /* The guest's RSP is live while its code runs. Were it to point into the signal stack, the kernel would take

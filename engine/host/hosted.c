@@ -105,7 +105,7 @@ static void handler(int number, siginfo_t *information, void *context)
     data->trap = (uint64_t)uc->uc_mcontext.gregs[REG_TRAPNO];
     data->error = (uint64_t)uc->uc_mcontext.gregs[REG_ERR];
     data->address = (uint64_t)uc->uc_mcontext.gregs[REG_CR2];
-    uc->uc_mcontext.gregs[REG_RIP] = (greg_t)(uintptr_t)running->exit;
+    uc->uc_mcontext.gregs[REG_RIP] = (greg_t)(uintptr_t)running->exit[2]; /* the one that also clears DF */
 }
 
 static int handlers_install(void)

@@ -78,8 +78,8 @@ static int far_push(struct vcpu *vcpu, uint64_t *pointer, unsigned size, uint64_
     return 0;
 }
 
-/* CS and RIP, push by push: a fault leaves what was pushed in memory, but rSP as it was. The stack is
- * already used in the mode of the code that is entered. */
+/* CS and RIP, push by push: a fault leaves what was pushed in memory, but rSP as it was. The stack
+ * is already used in the mode of the code that is entered. */
 static int far_push_return(struct vcpu *vcpu, const struct descriptor *code, unsigned size)
 {
     const struct segment_register *ss = &vcpu->r.segment[SEGMENT_SS];

@@ -112,7 +112,8 @@ static void gather_end(struct vcpu *vcpu, const struct instruction *insn, struct
         memset(g->data + used, 0, sizeof(g->data) - used);
         memset(g->mask, 0, sizeof(g->mask));
         g->enabled = 0;
-    } else if (g->opmask && g->done) { /* an EVEX write, even of one element, clears what is above */
+    } else if (g->opmask &&
+               g->done) { /* an EVEX write, even of one element, clears what is above */
         memset(g->data + insn->vector_length, 0, sizeof(g->data) - insn->vector_length);
     }
     if (!g->scatter)

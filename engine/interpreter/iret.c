@@ -21,8 +21,7 @@ static int iret_read(struct vcpu *vcpu, unsigned size, struct iret_frame *frame)
     if (!result)
         result = stack_read(vcpu, size, size, &selector);
     frame->selector = (uint16_t)selector;
-    if (!result && !vcpu_paragraphs(vcpu) &&
-        (vcpu->long_code || (selector & 3u) != vcpu->r.cpl))
+    if (!result && !vcpu_paragraphs(vcpu) && (vcpu->long_code || (selector & 3u) != vcpu->r.cpl))
         result = stack_read(vcpu, 4 * size, size, &ignored);
     if (!result)
         result = stack_read(vcpu, 0, size, &frame->rip);

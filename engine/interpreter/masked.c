@@ -193,8 +193,8 @@ static int run_access(struct vcpu *vcpu, const struct instruction *insn, unsigne
     /* Opmasked elements are alignment-checked one by one, VMASKMOV's not at all. */
     unsigned access = (pass == PASS_READ ? ACCESS_READ : ACCESS_WRITE) |
                       (insn->encoding == ENCODING_EVEX ? 0 : ACCESS_NO_ALIGN_CHECK);
-    uint64_t base = is_maskmov(insn) ? vcpu->r.gpr[REGISTER_RDI] & bits_mask(insn->address_size) :
-                                       operand_offset(vcpu, insn);
+    uint64_t base = is_maskmov(insn) ? vcpu->r.gpr[REGISTER_RDI] & bits_mask(insn->address_size)
+                                     : operand_offset(vcpu, insn);
     uint64_t offset = base + start; /* within an operand nothing wraps at the address size */
     unsigned size = end - start;
     uint64_t linear;

@@ -43,8 +43,8 @@ int interpret_pop_rsp(struct vcpu *vcpu, const struct instruction *insn)
     return 0;
 }
 
-/* Several pushes in one instruction: memory is written push by push, as the processor does it, so the
- * pushes before a fault are seen there; the registers change only when all is done. */
+/* Several pushes in one instruction: memory is written push by push, as the processor does it, so
+ * the pushes before a fault are seen there; the registers change only when all is done. */
 struct pushes {
     uint64_t pointer; /* rSP so far */
     unsigned size;
@@ -53,12 +53,11 @@ struct pushes {
 static int pushes_add(struct vcpu *vcpu, struct pushes *pushes, uint64_t value)
 {
     uint64_t pointer = (pushes->pointer - pushes->size) & bits_mask(vcpu->stack_size), linear;
-    int result =
-        segment_linear(vcpu, SEGMENT_SS, pointer, pushes->size, ACCESS_WRITE, &linear);
+    int result = segment_linear(vcpu, SEGMENT_SS, pointer, pushes->size, ACCESS_WRITE, &linear);
 
     if (!result)
-        result = access_settle(vcpu,
-                               linear_write(vcpu, linear, &value, pushes->size, ACCESS_WRITE));
+        result =
+            access_settle(vcpu, linear_write(vcpu, linear, &value, pushes->size, ACCESS_WRITE));
     if (result)
         return result;
     access_watch(vcpu, linear, pushes->size, true);

@@ -307,8 +307,8 @@ int interpret_xrstor(struct vcpu *vcpu, const struct instruction *insn)
         return result;
     if (!header_legal(vcpu, &from, &restore))
         return fault_gp(vcpu);
-    result = extended_area(vcpu, insn, restore_size(model, &restore), 64, ACCESS_READ,
-                           &restore.linear);
+    result =
+        extended_area(vcpu, insn, restore_size(model, &restore), 64, ACCESS_READ, &restore.linear);
     if (result)
         return result;
 

@@ -2,10 +2,10 @@
 /*
  * encode.c - the native form of a guest instruction.
  *
- * The host runs 64-bit code, so forms that only other modes have are re-encoded with the same meaning
- * (40-4F INC/DEC, group 82, PUSH and POP of general registers, MOV with moffs). The memory operand becomes
- * [scratch] with mod = 0. Segment and address-size prefixes are dropped: the operand's address has been
- * computed already.
+ * The host runs 64-bit code, so forms that only other modes have are re-encoded with the same
+ * meaning (40-4F INC/DEC, group 82, PUSH and POP of general registers, MOV with moffs). The memory
+ * operand becomes [scratch] with mod = 0. Segment and address-size prefixes are dropped: the
+ * operand's address has been computed already.
  */
 #include "stub.h"
 #include "../support.h"
@@ -20,7 +20,8 @@ static void emit(struct emitter *e, unsigned byte)
     e->out[e->length++] = (uint8_t)byte;
 }
 
-/* The immediate names a register; outside 64-bit code its top bit has no meaning (SDM Vol. 2, 2.3.5.6). */
+/* The immediate names a register; outside 64-bit code its top bit has no meaning (SDM Vol.
+ * 2, 2.3.5.6). */
 static bool names_register(const struct instruction *insn)
 {
     return insn->encoding == ENCODING_VEX && insn->map == 3 && insn->opcode >= 0x4a &&
@@ -178,8 +179,8 @@ static int encode_moffs(struct emitter *e, const struct instruction *insn, uint8
 {
     static const uint8_t opcodes[] = { 0x8a, 0x8b, 0x88, 0x89 }; /* A0..A3 */
     *scratch = REGISTER_RSI;
-    emit_move(e, insn->opcode & 1 ? insn->operand_size : 1, opcodes[insn->opcode & 3],
-              REGISTER_RAX, *scratch);
+    emit_move(e, insn->opcode & 1 ? insn->operand_size : 1, opcodes[insn->opcode & 3], REGISTER_RAX,
+              *scratch);
     return 0;
 }
 

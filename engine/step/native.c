@@ -2,10 +2,10 @@
 /*
  * native.c - one innocuous instruction, carried out by its stub.
  *
- * The memory operand's address goes through segmentation and paging here; the stub gets a pointer to the
- * very bytes in guest memory. Where there is no such pointer (MMIO, two pages that are not neighbours on
- * the host) or not all of the operand may be touched (masked vector forms), the stub works on a bounce
- * buffer instead, which keeps the address modulo 64.
+ * The memory operand's address goes through segmentation and paging here; the stub gets a pointer
+ * to the very bytes in guest memory. Where there is no such pointer (MMIO, two pages that are not
+ * neighbours on the host) or not all of the operand may be touched (masked vector forms), the stub
+ * works on a bounce buffer instead, which keeps the address modulo 64.
  */
 #include "stub.h"
 #include "../interpreter/extendedstate.h"
@@ -14,8 +14,8 @@
 #include "../interpreter/transfer.h"
 #include "../support.h"
 
-/* Register `number` gets `value` while the stub runs. On return the guest's own value is back, unless
- * the instruction wrote it itself, which the choice of scratch register excludes. */
+/* Register `number` gets `value` while the stub runs. On return the guest's own value is back,
+ * unless the instruction wrote it itself, which the choice of scratch register excludes. */
 static int run_with(struct vcpu *vcpu, struct stub_entry *entry, unsigned number, uint64_t value)
 {
     uint64_t saved = vcpu->r.gpr[number];
@@ -80,7 +80,8 @@ static int run_masked(struct vcpu *vcpu, struct stub_entry *entry, uint64_t line
     return status;
 }
 
-/* Stores of enabled elements whose whole operand is checked all the same: MASKMOVQ, VEXTRACTI64X2 ... */
+/* Stores of enabled elements whose whole operand is checked all the same: MASKMOVQ, VEXTRACTI64X2
+ * ... */
 static bool writes_in_part(const struct instruction *insn, unsigned access)
 {
     return insn->row->memory == MEMORY_RDI ||
@@ -124,8 +125,8 @@ static int run_at(struct vcpu *vcpu, struct stub_entry *entry, uint64_t linear, 
         if (page.host == NULL)
             status = run_bounced(vcpu, entry, linear, size);
         else
-            status = run_with(vcpu, entry, entry->scratch,
-                              stub_pointer(vcpu, &entry->insn, page.host));
+            status =
+                run_with(vcpu, entry, entry->scratch, stub_pointer(vcpu, &entry->insn, page.host));
     }
     if (vcpu->data_breakpoints && (status == 0 || status == -ECANCELED))
         access_watch(vcpu, linear, size, entry->access & ACCESS_WRITE);
@@ -148,8 +149,8 @@ static uint64_t linear_unchecked(const struct vcpu *vcpu, const struct instructi
     const struct segment_register *segment = &vcpu->r.segment[insn->segment];
     if (!vcpu->long_code)
         return (uint32_t)(segment->base + offset);
-    return insn->segment == SEGMENT_FS || insn->segment == SEGMENT_GS ? segment->base + offset :
-                                                                        offset;
+    return insn->segment == SEGMENT_FS || insn->segment == SEGMENT_GS ? segment->base + offset
+                                                                      : offset;
 }
 
 /* Alignment of a masked operand counts when at least one element is enabled. */
@@ -171,16 +172,16 @@ static int run_suppressing(struct vcpu *vcpu, struct stub_entry *entry, uint64_t
     if (status)
         return status;
     if (segment_linear(vcpu, insn->segment, offset, size, access, &linear) ||
-        crosses_page(linear, size) || vcpu->data_breakpoints || vcpu->r.rflags & FLAG_AC || linear_translate(vcpu, linear, access, &page) ||
-        page.host == NULL)
+        crosses_page(linear, size) || vcpu->data_breakpoints || vcpu->r.rflags & FLAG_AC ||
+        linear_translate(vcpu, linear, access, &page) || page.host == NULL)
         return run_masked(vcpu, entry, linear);
     return run_with(vcpu, entry, entry->scratch, (uint64_t)(uintptr_t)page.host);
 }
 
-/* An 80-bit operand, and MASKMOVDQU's, is accessed as eight bytes and then the rest. One that a check has
- * refused as a whole: whose fault is it? */
+/* An 80-bit operand, and MASKMOVDQU's, is accessed as eight bytes and then the rest. One that a
+ * check has refused as a whole: whose fault is it? */
 static int run_faulting(struct vcpu *vcpu, const struct instruction *insn, uint64_t offset,
-                           unsigned access)
+                        unsigned access)
 {
     struct fault fault = vcpu->fault;
     uint64_t linear;
@@ -221,8 +222,7 @@ static int run_stack(struct vcpu *vcpu, struct stub_entry *entry)
 {
     unsigned size = entry->insn.operand_size;
     bool push = entry->insn.row->memory == MEMORY_PUSH;
-    uint64_t offset =
-        (vcpu->r.gpr[REGISTER_RSP] - (push ? size : 0)) & bits_mask(vcpu->stack_size);
+    uint64_t offset = (vcpu->r.gpr[REGISTER_RSP] - (push ? size : 0)) & bits_mask(vcpu->stack_size);
     uint64_t linear;
     int status = segment_linear(vcpu, SEGMENT_SS, offset, size, entry->access, &linear);
     if (status)

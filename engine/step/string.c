@@ -2,9 +2,9 @@
 /*
  * string.c - MOVS, CMPS, STOS, LODS and SCAS, natively on runs that stay within one page each.
  *
- * A repeated instruction is carried out run by run: after each, rSI, rDI and rCX hold what they would
- * hold had the instruction been interrupted there, so events come in between runs, and a fault is
- * reported with exactly the elements before it done (SDM Vol. 2, REP).
+ * A repeated instruction is carried out run by run: after each, rSI, rDI and rCX hold what they
+ * would hold had the instruction been interrupted there, so events come in between runs, and a
+ * fault is reported with exactly the elements before it done (SDM Vol. 2, REP).
  */
 #include "stub.h"
 #include "../interpreter/interpreter.h"
@@ -30,21 +30,22 @@ static unsigned string_operands(uint8_t opcode)
 }
 
 struct string_side {
-    unsigned reg;      /* REGISTER_RSI or REGISTER_RDI */
+    unsigned reg; /* REGISTER_RSI or REGISTER_RDI */
     unsigned segment;
     unsigned access;
     uint64_t linear;
-    uint8_t *host;     /* of the first element, or NULL: bounce one element */
+    uint8_t *host; /* of the first element, or NULL: bounce one element */
 };
 
 struct string_run {
     unsigned element; /* bytes */
     unsigned address_size;
-    bool down;        /* DF */
-    uint64_t count;   /* elements of this run */
+    bool down;      /* DF */
+    uint64_t count; /* elements of this run */
 };
 
-/* Elements from `linear` to the end (or, downwards, the start) of its page; 0 if the first one crosses. */
+/* Elements from `linear` to the end (or, downwards, the start) of its page; 0 if the first one
+ * crosses. */
 static uint64_t elements_in_page(uint64_t linear, const struct string_run *run)
 {
     uint64_t offset = linear & 4095;
@@ -65,8 +66,8 @@ static int locate(struct vcpu *vcpu, struct string_side *side, struct string_run
 {
     uint64_t offset = vcpu->r.gpr[side->reg] & bits_mask(run->address_size);
     struct translation page;
-    int status = segment_linear(vcpu, side->segment, offset, run->element, side->access,
-                                &side->linear);
+    int status =
+        segment_linear(vcpu, side->segment, offset, run->element, side->access, &side->linear);
     if (status)
         return status;
     uint64_t count = elements_in_page(side->linear, run);
@@ -83,10 +84,11 @@ static int locate(struct vcpu *vcpu, struct string_side *side, struct string_run
         count = 1;
     if (count > elements_to_wrap(offset, run))
         count = elements_to_wrap(offset, run);
-    /* Outside 64-bit code the segment limit may end inside the page: go element by element there. */
+    /* Outside 64-bit code the segment limit may end inside the page: go element by element there.
+     */
     if (count > 1 && !vcpu->long_code) {
-        uint64_t last = run->down ? offset - (count - 1) * run->element :
-                                    offset + (count - 1) * run->element;
+        uint64_t last =
+            run->down ? offset - (count - 1) * run->element : offset + (count - 1) * run->element;
         uint64_t ignored;
         if (segment_linear(vcpu, side->segment, last, run->element, side->access, &ignored))
             count = 1;
@@ -135,10 +137,12 @@ static int string_chunk(struct vcpu *vcpu, struct stub_entry *entry, unsigned op
                         struct string_run *run)
 {
     const struct instruction *insn = &entry->insn;
-    struct string_side source = { .reg = REGISTER_RSI, .segment = insn->segment,
+    struct string_side source = { .reg = REGISTER_RSI,
+                                  .segment = insn->segment,
                                   .access = ACCESS_READ };
     struct string_side destination = {
-        .reg = REGISTER_RDI, .segment = SEGMENT_ES,
+        .reg = REGISTER_RDI,
+        .segment = SEGMENT_ES,
         .access = operands & WRITES_DESTINATION ? ACCESS_WRITE : ACCESS_READ,
     };
     uint64_t done;
@@ -162,8 +166,8 @@ static int string_chunk(struct vcpu *vcpu, struct stub_entry *entry, unsigned op
     if (status)
         return status;
     if (bounced && (operands & WRITES_DESTINATION)) {
-        status = linear_write(vcpu, destination.linear, destination.host, run->element,
-                              ACCESS_WRITE);
+        status =
+            linear_write(vcpu, destination.linear, destination.host, run->element, ACCESS_WRITE);
         if (status && status != -ECANCELED)
             return status;
         canceled = canceled ? canceled : status;

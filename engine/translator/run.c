@@ -236,8 +236,10 @@ static struct soft_block *block_at(struct vcpu *vcpu, uint64_t rip, uint32_t mod
     if (page.gpa >> 12 >= vcpu->vm->memory.page_flags_count)
         return NULL;
     block = translate_block(vcpu, rip, page.gpa, page.host, mode);
-    if (block)
+    if (block) {
         block_add(vcpu, block);
+        stub_serialize(); /* its code was written through the other view */
+    }
     return block;
 }
 
@@ -348,6 +350,7 @@ static void chain(struct translator *t, uint32_t site, const struct soft_block *
         return;
     uint32_t distance = block->code - (site + 4);
     __atomic_store_n((uint32_t *)(void *)(t->write_view + site), distance, __ATOMIC_RELAXED);
+    stub_serialize();
 }
 
 /* Runs from `block` until an exit. True: r.rip is a new place to look up; false: step there. */

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bare.c - one instruction on the bare CPU: its state is loaded by a signal return, TF traps after it, and
- * the signal frame is the result.
+ * bare.c - one instruction on the bare CPU: its state is loaded by a signal return, TF traps after
+ * it, and the signal frame is the result.
  *
- * It runs in a child process under a filter that leaves only sigreturn, futex and exit, so that nothing an
- * instruction does can reach the host. The child's own stack and code lie far above 4 GiB.
+ * It runs in a child process under a filter that leaves only sigreturn, futex and exit, so that
+ * nothing an instruction does can reach the host. The child's own stack and code lie far above 4
+ * GiB.
  */
 #include <asm/ldt.h>
 #include <errno.h>
@@ -60,9 +61,12 @@ static void harvest(struct output *out, const ucontext_t *uc)
 {
     const greg_t *gregs = uc->uc_mcontext.gregs;
     out->selectors = (struct selectors){
-        .cs = (uint16_t)gregs[REG_CSGSFS], .ss = (uint16_t)((uint64_t)gregs[REG_CSGSFS] >> 48),
-        .ds = bare_segments.ds, .es = bare_segments.es,
-        .fs = bare_segments.fs, .gs = bare_segments.gs,
+        .cs = (uint16_t)gregs[REG_CSGSFS],
+        .ss = (uint16_t)((uint64_t)gregs[REG_CSGSFS] >> 48),
+        .ds = bare_segments.ds,
+        .es = bare_segments.es,
+        .fs = bare_segments.fs,
+        .gs = bare_segments.gs,
     };
     for (unsigned i = 0; i < 16; i++)
         out->gpr[i] = (uint64_t)gregs[register_order[i]];
@@ -91,10 +95,14 @@ static void prepare(const struct input *in, ucontext_t *uc)
     gregs[REG_EFL] = (greg_t)(in->rflags | FLAG_TF);
     gregs[REG_CSGSFS] = (greg_t)(((uint64_t)gregs[REG_CSGSFS] & 0x0000ffffffff0000ull) |
                                  in->selectors.cs | (uint64_t)in->selectors.ss << 48);
-    bare_segments = (struct bare_segments){ .fs_base = in->fs_base, .gs_base = in->gs_base,
-                                            .ds = in->selectors.ds, .es = in->selectors.es,
-                                            .fs = in->selectors.fs, .gs = in->selectors.gs };
-    /* Keep the kernel's own words at 464..511 of the legacy area, and components it added (PKRU). */
+    bare_segments = (struct bare_segments){ .fs_base = in->fs_base,
+                                            .gs_base = in->gs_base,
+                                            .ds = in->selectors.ds,
+                                            .es = in->selectors.es,
+                                            .fs = in->selectors.fs,
+                                            .gs = in->selectors.gs };
+    /* Keep the kernel's own words at 464..511 of the legacy area, and components it added (PKRU).
+     */
     memcpy(area, image, 464);
     memcpy(&present, area + 512, 8);
     present |= child.mask;
@@ -167,8 +175,8 @@ void bare_signal(int number, siginfo_t *information, void *context)
     prepare(in, context);
 }
 
-/* Linux keeps AC, NT and ID of the interrupted code for the handler, which wants none of them; and DS, ES, FS
- * and GS are as the test left them. */
+/* Linux keeps AC, NT and ID of the interrupted code for the handler, which wants none of them; and
+ * DS, ES, FS and GS are as the test left them. */
 __asm__(".text\n"
         ".globl bare_entry\n"
         "bare_entry:\n"
@@ -233,7 +241,9 @@ static bool local_descriptors_install(void)
         struct user_desc entry = { .entry_number = i,
                                    .base_addr = d->base,
                                    .limit = d->limit,
-                                   .contents = d->code ? 2 : d->down ? 1 : 0,
+                                   .contents = d->code   ? 2
+                                               : d->down ? 1
+                                                         : 0,
                                    .read_exec_only = d->read_only };
         if (syscall(SYS_modify_ldt, 1, &entry, sizeof(entry)))
             return false;
@@ -246,8 +256,8 @@ static bool signals_install(void)
     static const int signals[] = { SIGTRAP, SIGSEGV, SIGBUS, SIGFPE, SIGILL };
     stack_t stack = { .ss_size = SIGNAL_STACK_SIZE };
     struct sigaction action;
-    stack.ss_sp = mmap(NULL, SIGNAL_STACK_SIZE, PROT_READ | PROT_WRITE,
-                       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    stack.ss_sp =
+        mmap(NULL, SIGNAL_STACK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (stack.ss_sp == MAP_FAILED || sigaltstack(&stack, NULL))
         return false;
     memset(&action, 0, sizeof(action));
@@ -264,8 +274,8 @@ static bool signals_install(void)
 void bare_main(struct oracle_shared *shared, uint64_t extended_mask)
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    child = (struct child){ .shared = shared, .mask = extended_mask,
-                            .extended_size = extended_size() };
+    child =
+        (struct child){ .shared = shared, .mask = extended_mask, .extended_size = extended_size() };
     if (!signals_install() ||
         !map_at(CODE_ADDRESS, CODE_SIZE, PROT_READ | PROT_WRITE | PROT_EXEC, &child.code) ||
         !map_at(DATA_ADDRESS, DATA_SIZE, PROT_READ | PROT_WRITE, &child.data))

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * code.c - which instruction to run: half of them any bytes that decode, half of them a row of the table with
- * any operands, so that rare encodings get their share.
+ * code.c - which instruction to run: half of them any bytes that decode, half of them a row of the
+ * table with any operands, so that rare encodings get their share.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,13 +46,25 @@ static bool excluded_row(const struct instruction_row *row)
 {
     switch (row->interpreter) {
     /* The host's system calls and hypervisor. */
-    case INTERPRET_syscall: case INTERPRET_sysenter: case INTERPRET_hypercall:
+    case INTERPRET_syscall:
+    case INTERPRET_sysenter:
+    case INTERPRET_hypercall:
     /* What a virtual CPU answers by policy, and what changes from moment to moment. */
-    case INTERPRET_cpuid: case INTERPRET_rdtsc: case INTERPRET_rdtscp: case INTERPRET_rdpid:
-    case INTERPRET_rdpmc: case INTERPRET_rdrand: case INTERPRET_rdseed: case INTERPRET_xgetbv:
-    case INTERPRET_rdpkru: case INTERPRET_wrpkru:
+    case INTERPRET_cpuid:
+    case INTERPRET_rdtsc:
+    case INTERPRET_rdtscp:
+    case INTERPRET_rdpid:
+    case INTERPRET_rdpmc:
+    case INTERPRET_rdrand:
+    case INTERPRET_rdseed:
+    case INTERPRET_xgetbv:
+    case INTERPRET_rdpkru:
+    case INTERPRET_wrpkru:
     /* Linux answers these itself where UMIP makes them fault. */
-    case INTERPRET_sgdt: case INTERPRET_sidt: case INTERPRET_sldt: case INTERPRET_str:
+    case INTERPRET_sgdt:
+    case INTERPRET_sidt:
+    case INTERPRET_sldt:
+    case INTERPRET_str:
     case INTERPRET_smsw:
     case INTERPRET_int1: /* its #DB is a hypervisor's before it is Linux's */
         return true;
@@ -71,9 +83,12 @@ bool code_excluded(const struct generator *g, const struct instruction *insn)
         if (insn->immediate == 0x80)
             return true;
         break;
-    /* A 16-bit stack makes Linux return with garbage above bit 31 of RSP (espfix), which 64-bit code
-     * would see. */
-    case INTERPRET_jmp_far: case INTERPRET_call_far: case INTERPRET_ret_far: case INTERPRET_iret:
+    /* A 16-bit stack makes Linux return with garbage above bit 31 of RSP (espfix), which 64-bit
+     * code would see. */
+    case INTERPRET_jmp_far:
+    case INTERPRET_call_far:
+    case INTERPRET_ret_far:
+    case INTERPRET_iret:
         if (insn->code_size == 16)
             return true;
         break;
@@ -82,9 +97,14 @@ bool code_excluded(const struct generator *g, const struct instruction *insn)
             insn->opcode == 0x92 && insn->rm == REGISTER_RSP)
             return true;
         break;
-    case INTERPRET_rdfsbase: case INTERPRET_rdgsbase: case INTERPRET_wrfsbase:
-    case INTERPRET_wrgsbase: case INTERPRET_mov_to_segment: case INTERPRET_pop_segment:
-    case INTERPRET_load_far_pointer: case INTERPRET_mov_from_segment:
+    case INTERPRET_rdfsbase:
+    case INTERPRET_rdgsbase:
+    case INTERPRET_wrfsbase:
+    case INTERPRET_wrgsbase:
+    case INTERPRET_mov_to_segment:
+    case INTERPRET_pop_segment:
+    case INTERPRET_load_far_pointer:
+    case INTERPRET_mov_from_segment:
     case INTERPRET_push_segment:
         if (!g->segment_bases)
             return true;
@@ -92,7 +112,8 @@ bool code_excluded(const struct generator *g, const struct instruction *insn)
     default:
         break;
     }
-    /* Branches with 66h in 64-bit code: Intel ignores the prefix, AMD obeys it, immediate and all. */
+    /* Branches with 66h in 64-bit code: Intel ignores the prefix, AMD obeys it, immediate and all.
+     */
     if (insn->code_size == 64 && insn->operand_override && insn->row->class == CLASS_TRANSFER)
         return true;
     return fs_or_gs && !g->segment_bases;
@@ -130,9 +151,17 @@ static uint8_t random_opcode(struct generator *g)
 static unsigned put_opcode(struct generator *g, uint8_t *code, unsigned length)
 {
     switch (g->only_evex ? 15 : random_below(g, 16)) {
-    case 0: case 1: case 2: case 3: case 4: case 5: /* one byte */
+    case 0:
+    case 1:
+    case 2:
+    case 3:
+    case 4:
+    case 5: /* one byte */
         break;
-    case 6: case 7: case 8: case 9:
+    case 6:
+    case 7:
+    case 8:
+    case 9:
         code[length++] = 0x0f;
         break;
     case 10:
@@ -155,9 +184,10 @@ static unsigned put_opcode(struct generator *g, uint8_t *code, unsigned length)
     default:
         code[length++] = 0x62;
         code[length++] = (uint8_t)(0xf0 ^ (random_below(g, 16) << 4) ^ (1 + random_below(g, 3)));
-        code[length++] = (uint8_t)(random_next(&g->random) | 4 | (random_below(g, 2) ? NO_VVVV : 0));
-        code[length++] = (uint8_t)(random_below(g, 2) ? random_next(&g->random) :
-                                                        8 | random_below(g, 4) << 5);
+        code[length++] =
+            (uint8_t)(random_next(&g->random) | 4 | (random_below(g, 2) ? NO_VVVV : 0));
+        code[length++] =
+            (uint8_t)(random_below(g, 2) ? random_next(&g->random) : 8 | random_below(g, 4) << 5);
         break;
     }
     code[length++] = random_opcode(g);
@@ -173,7 +203,8 @@ static uint8_t random_modrm(struct generator *g)
     return (uint8_t)random_next(&g->random);
 }
 
-/* SIB, displacements and immediates: mostly small, so that base registers decide where an operand lies. */
+/* SIB, displacements and immediates: mostly small, so that base registers decide where an operand
+ * lies. */
 static void put_rest(struct generator *g, uint8_t *code, unsigned length)
 {
     uint64_t low = random_next(&g->random), high = random_next(&g->random);
@@ -188,7 +219,9 @@ static void put_rest(struct generator *g, uint8_t *code, unsigned length)
 static uint8_t random_bits(struct generator *g)
 {
     switch (random_below(g, 16)) {
-    case 0: case 1: case 2:
+    case 0:
+    case 1:
+    case 2:
         return 32;
     case 3:
         return g->local_descriptors ? 16 : 32;
@@ -269,16 +302,16 @@ static bool from_template(struct generator *g, struct input *in, struct instruct
         in->code[length++] = modrm;
     }
     put_rest(g, in->code, length);
-    return instruction_decode(in->code, 15, in->bits, insn) == DECODE_OK &&
-           code_row(insn) == row && acceptable(g, insn);
+    return instruction_decode(in->code, 15, in->bits, insn) == DECODE_OK && code_row(insn) == row &&
+           acceptable(g, insn);
 }
 
 void code_generate(struct generator *g, struct input *in, struct instruction *insn)
 {
     for (;;) {
         memset(in->code, 0, sizeof(in->code));
-        if (g->templates && random_below(g, 2) ? from_template(g, in, insn) :
-                                                 any_bytes(g, in, insn))
+        if (g->templates && random_below(g, 2) ? from_template(g, in, insn)
+                                               : any_bytes(g, in, insn))
             break;
     }
     in->length = insn->length;
@@ -303,6 +336,7 @@ void code_coverage(const struct generator *g, const uint64_t *counts)
             printf("never run: %s (row %u, state %u)\n", r->mnemonic, row, r->state);
         }
     }
-    printf("coverage: %u rows run, %u never; %u left out on purpose, %u of features this CPU lacks\n",
-           reached, missing, not_ours, not_given);
+    printf(
+        "coverage: %u rows run, %u never; %u left out on purpose, %u of features this CPU lacks\n",
+        reached, missing, not_ours, not_given);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * compare.c - are two outcomes the same? What the manuals leave undefined is masked from the instruction
- * table; everything else must be equal.
+ * compare.c - are two outcomes the same? What the manuals leave undefined is masked from the
+ * instruction table; everything else must be equal.
  */
 #include <stdio.h>
 #include <string.h>
@@ -27,14 +27,14 @@ static const char *compare_fault(const struct output *bare, const struct output 
     return NULL;
 }
 
-/* Destination registers the manuals leave undefined: BSF/BSR of zero keeps the register on every CPU we
- * know, so nothing is masked here. */
+/* Destination registers the manuals leave undefined: BSF/BSR of zero keeps the register on every
+ * CPU we know, so nothing is masked here. */
 static const char *compare_registers(const struct output *bare, const struct output *step)
 {
     static const char *const names[16] = { "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
                                            "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15" };
-    /* Outside 64-bit code nobody sees the upper halves: a trap saves half of RSP, AMD's KMOVD r, k with W
-     * moves 64 bits ... */
+    /* Outside 64-bit code nobody sees the upper halves: a trap saves half of RSP, AMD's KMOVD r, k
+     * with W moves 64 bits ... */
     bool wide = (bare->selectors.cs & 0xfffcu) == (SELECTOR_CODE_64 & 0xfffcu);
     for (unsigned i = 0; i < 16; i++) {
         uint64_t mask = wide ? ~0ull : 0xffffffff;
@@ -47,8 +47,8 @@ static const char *compare_registers(const struct output *bare, const struct out
     return bare->rip == step->rip ? NULL : "rip";
 }
 
-/* The x87 pointers (bytes 6 to 23) show the stub's place on the host, and the kernel's words at 464 are its
- * own. */
+/* The x87 pointers (bytes 6 to 23) show the stub's place on the host, and the kernel's words at 464
+ * are its own. */
 static const char *compare_extended(uint32_t size, const struct output *bare,
                                     const struct output *step)
 {
@@ -81,8 +81,8 @@ static const char *compare_segments(const struct output *bare, const struct outp
     if (!same_selector(b->ds, s->ds) || !same_selector(b->es, s->es) ||
         !same_selector(b->fs, s->fs) || !same_selector(b->gs, s->gs))
         return "ds, es, fs or gs";
-    return bare->fs_base == step->fs_base && bare->gs_base == step->gs_base ? NULL :
-                                                                              "fs or gs base";
+    return bare->fs_base == step->fs_base && bare->gs_base == step->gs_base ? NULL
+                                                                            : "fs or gs base";
 }
 
 /* PUSHF on the bare CPU pushes the TF that traps after it. */
@@ -123,8 +123,8 @@ const char *compare(const struct batch *batch, uint32_t index, const struct inst
 
 static void show_selectors(const struct selectors *s, uint64_t fs_base, uint64_t gs_base)
 {
-    printf("    cs %x ss %x ds %x es %x fs %x (%llx) gs %x (%llx)\n", s->cs, s->ss, s->ds, s->es, s->fs,
-           (unsigned long long)fs_base, s->gs, (unsigned long long)gs_base);
+    printf("    cs %x ss %x ds %x es %x fs %x (%llx) gs %x (%llx)\n", s->cs, s->ss, s->ds, s->es,
+           s->fs, (unsigned long long)fs_base, s->gs, (unsigned long long)gs_base);
 }
 
 static void show(const char *side, const struct output *out)

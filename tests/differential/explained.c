@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * explained.c - differences that are there for a reason: where the manuals leave the outcome open, or where
- * this vendor's processors do otherwise than the manual the engine follows. Each is counted and shown;
- * a difference that none of these rows covers fails the test.
+ * explained.c - differences that are there for a reason: where the manuals leave the outcome open,
+ * or where this vendor's processors do otherwise than the manual the engine follows. Each is
+ * counted and shown; a difference that none of these rows covers fails the test.
  */
 #include <stdio.h>
 #include <string.h>
@@ -55,10 +55,16 @@ static struct {
     const char *reason;
     uint64_t count;
 } explanations[] = {
-    { loop_prefix, "LOOPE with F2h, LOOPNE with F3h: the prefix is reserved there; AMD lets it choose the "
-                   "sense of ZF", 0 },
-    { vex_w, "VPINSRD, VPEXTRD with VEX.W outside 64-bit code: Intel ignores W, AMD raises #UD", 0 },
-    { popa, "POPA that faults has on AMD already loaded the registers before; the engine's changes nothing", 0 },
+    { loop_prefix,
+      "LOOPE with F2h, LOOPNE with F3h: the prefix is reserved there; AMD lets it choose the "
+      "sense of ZF",
+      0 },
+    { vex_w, "VPINSRD, VPEXTRD with VEX.W outside 64-bit code: Intel ignores W, AMD raises #UD",
+      0 },
+    { popa,
+      "POPA that faults has on AMD already loaded the registers before; the engine's changes "
+      "nothing",
+      0 },
     { ud_modrm, "UD0, UD1 at the end of a page: Intel fetches a ModRM byte, AMD does not", 0 },
     { maskmovq, "MASKMOVQ that faults has on AMD already switched the x87 registers to MMX", 0 },
 };

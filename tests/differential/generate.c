@@ -1,30 +1,94 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * generate.c - the state around an instruction, weighted to where things break: page boundaries, sign
- * changes, powers of two, denormals and NaNs, pointers into and just outside the window.
+ * generate.c - the state around an instruction, weighted to where things break: page boundaries,
+ * sign changes, powers of two, denormals and NaNs, pointers into and just outside the window.
  */
 #include <string.h>
 #include "engine.h"
 #include "vector.h"
 
 static const uint64_t edges[] = {
-    0, 1, 2, 3, 7, 8, 15, 16, 31, 32, 63, 64, 0x7f, 0x80, 0xff, 0x100, 0x7fff, 0x8000, 0xffff, 0x10000,
-    0x7fffffff, 0x80000000, 0xffffffff, 0x100000000, 0x7fffffffffffffff, 0x8000000000000000,
-    0xffffffffffffffff, 0xfffffffffffffffe, 0xffffffff80000000, 0x00007fffffffffff,
-    0x0000800000000000, 0x5555555555555555, 0xaaaaaaaaaaaaaaaa,
+    0,
+    1,
+    2,
+    3,
+    7,
+    8,
+    15,
+    16,
+    31,
+    32,
+    63,
+    64,
+    0x7f,
+    0x80,
+    0xff,
+    0x100,
+    0x7fff,
+    0x8000,
+    0xffff,
+    0x10000,
+    0x7fffffff,
+    0x80000000,
+    0xffffffff,
+    0x100000000,
+    0x7fffffffffffffff,
+    0x8000000000000000,
+    0xffffffffffffffff,
+    0xfffffffffffffffe,
+    0xffffffff80000000,
+    0x00007fffffffffff,
+    0x0000800000000000,
+    0x5555555555555555,
+    0xaaaaaaaaaaaaaaaa,
 };
 
 static const uint64_t double_edges[] = {
-    0, 0x8000000000000000, 0x3ff0000000000000, 0xbff0000000000000, 0x7ff0000000000000,
-    0xfff0000000000000, 0x7ff8000000000000, 0x7ff0000000000001, 1, 0x000fffffffffffff,
-    0x7fefffffffffffff, 0x41e0000000000000, 0x43e0000000000000, 0x3fe0000000000000,
-    0x7f80000000000000, 0x3f8000003f800000, 0x7fc00000ff800000, 0x0000000100800000,
+    0,
+    0x8000000000000000,
+    0x3ff0000000000000,
+    0xbff0000000000000,
+    0x7ff0000000000000,
+    0xfff0000000000000,
+    0x7ff8000000000000,
+    0x7ff0000000000001,
+    1,
+    0x000fffffffffffff,
+    0x7fefffffffffffff,
+    0x41e0000000000000,
+    0x43e0000000000000,
+    0x3fe0000000000000,
+    0x7f80000000000000,
+    0x3f8000003f800000,
+    0x7fc00000ff800000,
+    0x0000000100800000,
 };
 
 static const uint16_t selectors[] = {
-    0, 1, 3, SELECTOR_CODE_32, SELECTOR_DATA, SELECTOR_CODE_64, SELECTOR_DATA, 0x10, 0x18, 0x1b,
-    0x30, 0x28, 0x43, 0x53, 0x63, 0x80, 0xfffb, SELECTOR_LOCAL_CODE_16, SELECTOR_LOCAL_DATA,
-    SELECTOR_LOCAL_STACK_16, SELECTOR_LOCAL_DOWN, SELECTOR_LOCAL_READ_ONLY, 0x2f, 0x04,
+    0,
+    1,
+    3,
+    SELECTOR_CODE_32,
+    SELECTOR_DATA,
+    SELECTOR_CODE_64,
+    SELECTOR_DATA,
+    0x10,
+    0x18,
+    0x1b,
+    0x30,
+    0x28,
+    0x43,
+    0x53,
+    0x63,
+    0x80,
+    0xfffb,
+    SELECTOR_LOCAL_CODE_16,
+    SELECTOR_LOCAL_DATA,
+    SELECTOR_LOCAL_STACK_16,
+    SELECTOR_LOCAL_DOWN,
+    SELECTOR_LOCAL_READ_ONLY,
+    0x2f,
+    0x04,
 };
 
 static uint64_t pick(struct generator *g, uint64_t bound)
@@ -62,7 +126,7 @@ static uint64_t random_register(struct generator *g)
     case 3:
         return pick(g, 64);
     case 4:
-        return (uint64_t)-(int64_t)pick(g, 64);
+        return (uint64_t) - (int64_t)pick(g, 64);
     case 5:
     case 6:
         return edges[pick(g, sizeof(edges) / sizeof(edges[0]))];
@@ -109,13 +173,18 @@ static void aim_operand(struct generator *g, struct input *in, const struct inst
 {
     uint64_t offset = window_offset(g);
     switch (insn->row->interpreter) {
-    case INTERPRET_xrstor: case INTERPRET_fxrstor: case INTERPRET_xsave: case INTERPRET_xsaveopt:
-    case INTERPRET_xsavec: case INTERPRET_fxsave:
+    case INTERPRET_xrstor:
+    case INTERPRET_fxrstor:
+    case INTERPRET_xsave:
+    case INTERPRET_xsaveopt:
+    case INTERPRET_xsavec:
+    case INTERPRET_fxsave:
         if (pick(g, 8))
             in->data = DATA_POOL - 1;
         aim(in, insn, IMAGE_OFFSET + (pick(g, 8) ? 0 : pick(g, 100)));
         return;
-    case INTERPRET_jmp_far: case INTERPRET_call_far:
+    case INTERPRET_jmp_far:
+    case INTERPRET_call_far:
         aim(in, insn, FRAME_OFFSET + pick(g, 8) * 64);
         return;
     default:
@@ -136,8 +205,8 @@ static bool is_far_return(const struct instruction *insn)
 static void stack_pointer(struct generator *g, struct input *in, const struct instruction *insn)
 {
     uint64_t *rsp = &in->gpr[REGISTER_RSP];
-    /* 32-bit code that calls 64-bit code may push below 0, which is above 4 GiB: there Linux sees an old
-     * CPU's bug at work and runs the instruction again and again (is_errata100). */
+    /* 32-bit code that calls 64-bit code may push below 0, which is above 4 GiB: there Linux sees
+     * an old CPU's bug at work and runs the instruction again and again (is_errata100). */
     bool calls_far = insn->row->interpreter == INTERPRET_call_far && in->bits == 32;
     if (pick(g, 8) == 0 && !calls_far)
         return;
@@ -152,8 +221,12 @@ static void stack_pointer(struct generator *g, struct input *in, const struct in
 static void selector_operand(struct generator *g, struct input *in, const struct instruction *insn)
 {
     switch (insn->row->interpreter) {
-    case INTERPRET_mov_to_segment: case INTERPRET_lar: case INTERPRET_lsl: case INTERPRET_verr:
-    case INTERPRET_verw: case INTERPRET_arpl:
+    case INTERPRET_mov_to_segment:
+    case INTERPRET_lar:
+    case INTERPRET_lsl:
+    case INTERPRET_verr:
+    case INTERPRET_verw:
+    case INTERPRET_arpl:
         if (insn->mod == 3)
             in->gpr[insn->rm & 15] = random_selector(g);
         break;
@@ -164,7 +237,8 @@ static void selector_operand(struct generator *g, struct input *in, const struct
 
 static void repetition(struct generator *g, struct input *in, const struct instruction *insn)
 {
-    bool gathers = insn->row->memory == MEMORY_VSIB; /* a fault after some elements is a TF trap first */
+    bool gathers =
+        insn->row->memory == MEMORY_VSIB; /* a fault after some elements is a TF trap first */
     bool string = insn->row->memory == MEMORY_STRING && insn->rep;
     uint64_t base = in->bits == 16 ? 0 : DATA_ADDRESS;
     in->repeat = gathers || string;
@@ -177,8 +251,7 @@ static void repetition(struct generator *g, struct input *in, const struct instr
     }
 }
 
-static void general_registers(struct generator *g, struct input *in,
-                              const struct instruction *insn)
+static void general_registers(struct generator *g, struct input *in, const struct instruction *insn)
 {
     for (unsigned i = 0; i < 16; i++) {
         in->gpr[i] = random_register(g);
@@ -192,7 +265,10 @@ static void general_registers(struct generator *g, struct input *in,
     selector_operand(g, in, insn);
     repetition(g, in, insn);
     switch (insn->row->interpreter) {
-    case INTERPRET_xsave: case INTERPRET_xsaveopt: case INTERPRET_xsavec: case INTERPRET_xrstor:
+    case INTERPRET_xsave:
+    case INTERPRET_xsaveopt:
+    case INTERPRET_xsavec:
+    case INTERPRET_xrstor:
         in->gpr[REGISTER_RAX] &= ~(uint64_t)XCR0_PKRU; /* the host may have it on */
         break;
     default:
@@ -210,15 +286,23 @@ static void general_registers(struct generator *g, struct input *in,
 
 static uint16_t data_selector(struct generator *g)
 {
-    static const uint16_t good[] = { SELECTOR_DATA, SELECTOR_DATA, 0, SELECTOR_LOCAL_DATA,
-                                     SELECTOR_LOCAL_DOWN, SELECTOR_LOCAL_READ_ONLY };
+    static const uint16_t good[] = {
+        SELECTOR_DATA,       SELECTOR_DATA,       0,
+        SELECTOR_LOCAL_DATA, SELECTOR_LOCAL_DOWN, SELECTOR_LOCAL_READ_ONLY
+    };
     return good[pick(g, g->local_descriptors ? 6 : 3)];
 }
 
 static uint64_t random_base(struct generator *g, unsigned bits)
 {
-    static const uint64_t bases[] = { 0, 16, DATA_ADDRESS + 64, 0xffffffffffffff00, 0x7ffffffff000,
-                                      0xffff800000000010, 0x80000000, 0xfffff000 };
+    static const uint64_t bases[] = { 0,
+                                      16,
+                                      DATA_ADDRESS + 64,
+                                      0xffffffffffffff00,
+                                      0x7ffffffff000,
+                                      0xffff800000000010,
+                                      0x80000000,
+                                      0xfffff000 };
     uint64_t base = bases[pick(g, 8)];
     return bits == 64 ? base : (uint32_t)base;
 }
@@ -227,8 +311,9 @@ static void segment_registers(struct generator *g, struct input *in)
 {
     struct selectors *s = &in->selectors;
     bool local = in->bits == 16;
-    s->cs = in->bits == 64 ? SELECTOR_CODE_64 : in->bits == 32 ? SELECTOR_CODE_32 :
-                                                                 SELECTOR_LOCAL_CODE_16;
+    s->cs = in->bits == 64   ? SELECTOR_CODE_64
+            : in->bits == 32 ? SELECTOR_CODE_32
+                             : SELECTOR_LOCAL_CODE_16;
     s->ss = local ? SELECTOR_LOCAL_STACK_16 : SELECTOR_DATA;
     s->ds = s->es = local ? SELECTOR_LOCAL_DATA : SELECTOR_DATA;
     if (!g->segment_bases)
@@ -285,9 +370,9 @@ static void generate_extended(struct generator *g, uint8_t *area)
 {
     uint32_t mxcsr = 0x1f80;
     for (unsigned i = 0; i < EXTENDED_SIZE / 8; i++) {
-        uint64_t value = pick(g, 2) ? random_next(&g->random) :
-                         pick(g, 2) ? double_edges[pick(g, sizeof(double_edges) / 8)] :
-                                      edges[pick(g, sizeof(edges) / 8)];
+        uint64_t value = pick(g, 2)   ? random_next(&g->random)
+                         : pick(g, 2) ? double_edges[pick(g, sizeof(double_edges) / 8)]
+                                      : edges[pick(g, sizeof(edges) / 8)];
         memcpy(area + i * 8, &value, 8);
     }
     if (pick(g, 4) == 0)
@@ -306,7 +391,8 @@ static void generate_extended(struct generator *g, uint8_t *area)
     }
 }
 
-/* Frames for IRET and RETF, far pointers for JMP and CALL: RIP, CS, RFLAGS, RSP, SS in 2, 4 or 8 bytes. */
+/* Frames for IRET and RETF, far pointers for JMP and CALL: RIP, CS, RFLAGS, RSP, SS in 2, 4 or 8
+ * bytes. */
 static void generate_frames(struct generator *g, uint8_t *data)
 {
     static const uint8_t sizes[] = { 8, 4, 8, 4, 2, 4, 8, 4 };

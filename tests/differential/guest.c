@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * guest.c - the same instruction in the Step tier: a minimal 64-bit guest with the same user addresses, an
- * IDT whose handlers tell the vector by their address, and one vcpu_run of one instruction.
+ * guest.c - the same instruction in the Step tier: a minimal 64-bit guest with the same user
+ * addresses, an IDT whose handlers tell the vector by their address, and one vcpu_run of one
+ * instruction.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -89,7 +90,8 @@ static void descriptors(struct guest *guest)
         put64(guest, LDT + i * 8, local_descriptor(&local_descriptors[i]));
 }
 
-/* P = 1, W = 2, U = 4, PS = 0x80; everything a page table needs for the two user areas and the kernel. */
+/* P = 1, W = 2, U = 4, PS = 0x80; everything a page table needs for the two user areas and the
+ * kernel. */
 static void tables(struct guest *guest)
 {
     put64(guest, PML4, PDPT_USER | 7);
@@ -106,9 +108,9 @@ static void tables(struct guest *guest)
     for (unsigned vector = 0; vector < 256; vector++) {
         uint64_t handler = HANDLERS + vector * 16;
         uint64_t dpl = vector == 3 || vector == 4 ? 3 : 0;
-        put64(guest, IDT + vector * 16, (handler & 0xffff) | 0x10ull << 16 |
-                                            (0x8e00ull | dpl << 13) << 32 |
-                                            (handler >> 16 & 0xffff) << 48);
+        put64(guest, IDT + vector * 16,
+              (handler & 0xffff) | 0x10ull << 16 | (0x8e00ull | dpl << 13) << 32 |
+                  (handler >> 16 & 0xffff) << 48);
         put64(guest, IDT + vector * 16 + 8, handler >> 32);
     }
     put64(guest, TSS + 0x60, 0xffffull << 48); /* no I/O permission bitmap */
@@ -143,11 +145,12 @@ static void registers(struct guest *guest)
     r->xcr0 = guest->mask;
     r->gdtr = (struct table_register){ .base = KERNEL + GDT, .limit = 0x7f };
     r->idtr = (struct table_register){ .base = KERNEL + IDT, .limit = 0xfff };
-    r->segment[SEGMENT_TR] = (struct segment_register){ .base = KERNEL + TSS, .limit = 0x67,
-                                                        .selector = 0x40, .rights = 0x8b };
-    r->segment[SEGMENT_LDTR] = (struct segment_register){ .base = KERNEL + LDT,
-                                                          .limit = LOCAL_DESCRIPTORS * 8 - 1,
-                                                          .selector = 0x50, .rights = 0x82 };
+    r->segment[SEGMENT_TR] = (struct segment_register){
+        .base = KERNEL + TSS, .limit = 0x67, .selector = 0x40, .rights = 0x8b
+    };
+    r->segment[SEGMENT_LDTR] = (struct segment_register){
+        .base = KERNEL + LDT, .limit = LOCAL_DESCRIPTORS * 8 - 1, .selector = 0x50, .rights = 0x82
+    };
     r->cpl = 3;
 }
 
@@ -227,9 +230,12 @@ static void harvest(struct guest *guest, struct output *out)
     out->error = 0;
     out->address = r->cr2;
     out->selectors = (struct selectors){
-        .cs = r->segment[SEGMENT_CS].selector, .ss = r->segment[SEGMENT_SS].selector,
-        .ds = r->segment[SEGMENT_DS].selector, .es = r->segment[SEGMENT_ES].selector,
-        .fs = r->segment[SEGMENT_FS].selector, .gs = r->segment[SEGMENT_GS].selector,
+        .cs = r->segment[SEGMENT_CS].selector,
+        .ss = r->segment[SEGMENT_SS].selector,
+        .ds = r->segment[SEGMENT_DS].selector,
+        .es = r->segment[SEGMENT_ES].selector,
+        .fs = r->segment[SEGMENT_FS].selector,
+        .gs = r->segment[SEGMENT_GS].selector,
     };
     out->fs_base = r->segment[SEGMENT_FS].base;
     out->gs_base = r->segment[SEGMENT_GS].base;
@@ -237,8 +243,8 @@ static void harvest(struct guest *guest, struct output *out)
         uint64_t frame[6]; /* error code, RIP, CS, RFLAGS, RSP, SS */
         uint64_t at = r->gpr[REGISTER_RSP] - KERNEL;
         out->vector = (uint8_t)((r->rip - HANDLERS) / 16);
-        bool has_error = out->vector == 8 || (out->vector >= 10 && out->vector <= 14) ||
-                         out->vector == 17;
+        bool has_error =
+            out->vector == 8 || (out->vector >= 10 && out->vector <= 14) || out->vector == 17;
         memset(frame, 0, sizeof(frame));
         if (at <= RAM_SIZE - sizeof(frame))
             memcpy(frame, guest->ram + at, sizeof(frame));

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * main.c - differential [--count N] [--seed N] [--show N] [--coverage]: random user-mode instructions in 64-,
- * 32- and 16-bit segments, on the bare CPU and in the Step tier; any difference without a known reason fails.
+ * main.c - differential [--count N] [--seed N] [--show N] [--coverage]: random user-mode
+ * instructions in 64-, 32- and 16-bit segments, on the bare CPU and in the Step tier; any
+ * difference without a known reason fails.
  */
 #include <getopt.h>
 #include <stdio.h>
@@ -20,8 +21,8 @@ struct options {
     bool coverage;
 };
 
-/* A vector whose outcomes differ. It counts as a difference if it does so again: once in many millions the
- * CPU itself answers differently from one time to the next. */
+/* A vector whose outcomes differ. It counts as a difference if it does so again: once in many
+ * millions the CPU itself answers differently from one time to the next. */
 struct suspect {
     struct input input;
     uint8_t extended[EXTENDED_SIZE], data[DATA_SIZE];
@@ -83,7 +84,8 @@ static bool prepare(struct run *run)
     if (!run->guest || !run->oracle || !run->step || !run->row_counts || !run->suspects)
         return false;
     run->generator = (struct generator){
-        .random = run->options.seed, .extended_size = extended_size(),
+        .random = run->options.seed,
+        .extended_size = extended_size(),
         .model = guest_model(run->guest),
         .segment_bases = oracle_has_segment_bases(run->oracle),
         .local_descriptors = oracle_has_local_descriptors(run->oracle),

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * native_form.c - native-form [--count N] [--seed N]: every instruction the table calls native has a native
- * form, and it is the same instruction: stub_encode() on random encodings of all three modes, judged by
- * Zydis. The stub is never run.
+ * native_form.c - native-form [--count N] [--seed N]: every instruction the table calls native has
+ * a native form, and it is the same instruction: stub_encode() on random encodings of all three
+ * modes, judged by Zydis. The stub is never run.
  */
 #include <Zydis/Zydis.h>
 #include <getopt.h>
@@ -26,16 +26,17 @@ struct counts {
 
 static bool decode(const uint8_t *code, size_t length, unsigned bits, struct form *out)
 {
-    ZydisMachineMode mode = bits == 64 ? ZYDIS_MACHINE_MODE_LONG_64 :
-                            bits == 32 ? ZYDIS_MACHINE_MODE_LEGACY_32 :
-                                         ZYDIS_MACHINE_MODE_LEGACY_16;
+    ZydisMachineMode mode = bits == 64   ? ZYDIS_MACHINE_MODE_LONG_64
+                            : bits == 32 ? ZYDIS_MACHINE_MODE_LEGACY_32
+                                         : ZYDIS_MACHINE_MODE_LEGACY_16;
     ZydisDecoder decoder;
     ZydisDecoderInit(&decoder, mode,
-                     bits == 64 ? ZYDIS_STACK_WIDTH_64 :
-                     bits == 32 ? ZYDIS_STACK_WIDTH_32 :
-                                  ZYDIS_STACK_WIDTH_16);
+                     bits == 64   ? ZYDIS_STACK_WIDTH_64
+                     : bits == 32 ? ZYDIS_STACK_WIDTH_32
+                                  : ZYDIS_STACK_WIDTH_16);
     ZydisDecoderEnableMode(&decoder, ZYDIS_DECODER_MODE_AMD_BRANCHES, ZYAN_FALSE);
-    return ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, code, length, &out->instruction, out->operand));
+    return ZYAN_SUCCESS(
+        ZydisDecoderDecodeFull(&decoder, code, length, &out->instruction, out->operand));
 }
 
 /* PUSH, POP and MOV with an absolute address become plain moves at the scratch register. */
@@ -54,11 +55,13 @@ static const char *judge_memory(const struct instruction *insn, const ZydisDecod
         return "base register";
     if (host->mem.index != ZYDIS_REGISTER_NONE || host->mem.disp.value)
         return "more than a base register";
-    return guest->size == host->size || insn->row->memory == MEMORY_ADDRESS_ONLY ?
-               NULL : "size of the memory operand";
+    return guest->size == host->size || insn->row->memory == MEMORY_ADDRESS_ONLY
+               ? NULL
+               : "size of the memory operand";
 }
 
-/* General registers of 16-bit code's default size are named alike, so numbers and widths must agree. */
+/* General registers of 16-bit code's default size are named alike, so numbers and widths must
+ * agree. */
 static const char *judge_operand(const struct instruction *insn, const ZydisDecodedOperand *guest,
                                  const ZydisDecodedOperand *host, uint8_t scratch)
 {
@@ -87,7 +90,8 @@ static const char *judge(const struct instruction *insn, const struct form *gues
     if (guest->instruction.operand_count_visible != host->instruction.operand_count_visible)
         return "number of operands";
     if ((guest->instruction.attributes ^ host->instruction.attributes) &
-        (ZYDIS_ATTRIB_HAS_LOCK | ZYDIS_ATTRIB_HAS_REP | ZYDIS_ATTRIB_HAS_REPE | ZYDIS_ATTRIB_HAS_REPNE))
+        (ZYDIS_ATTRIB_HAS_LOCK | ZYDIS_ATTRIB_HAS_REP | ZYDIS_ATTRIB_HAS_REPE |
+         ZYDIS_ATTRIB_HAS_REPNE))
         return "LOCK or REP";
     for (unsigned i = 0; i < guest->instruction.operand_count_visible; i++) {
         const char *what = judge_operand(insn, &guest->operand[i], &host->operand[i], scratch);
@@ -147,8 +151,9 @@ int main(int argc, char **argv)
     }
     cpu_model_init(&model, 1);
     memset(model.feature, 0xff, sizeof(model.feature)); /* nothing is run: all of the table */
-    struct generator generator = { .random = seed, .model = &model, .segment_bases = true,
-                                   .local_descriptors = true };
+    struct generator generator = {
+        .random = seed, .model = &model, .segment_bases = true, .local_descriptors = true
+    };
     generator.templates = code_templates_make(&generator);
     if (generator.templates == NULL)
         return 2;

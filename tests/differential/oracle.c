@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * oracle.c - the bare CPU as an oracle: starts the child, hands it batches, notices when it dies or hangs.
+ * oracle.c - the bare CPU as an oracle: starts the child, hands it batches, notices when it dies or
+ * hangs.
  */
 #include <errno.h>
 #include <linux/futex.h>

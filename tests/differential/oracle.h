@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * oracle.h - between the two halves of the oracle: the process that asks (oracle.c) and the child that runs
- * instructions on the bare CPU (bare.c).
+ * oracle.h - between the two halves of the oracle: the process that asks (oracle.c) and the child
+ * that runs instructions on the bare CPU (bare.c).
  */
 #ifndef ORIGAMI_TEST_ORACLE_H
 #define ORIGAMI_TEST_ORACLE_H

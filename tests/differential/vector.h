@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * vector.h - a differential test vector: the state before one instruction, and what came out of it on the
- * bare CPU and in the Step tier.
+ * vector.h - a differential test vector: the state before one instruction, and what came out of it
+ * on the bare CPU and in the Step tier.
  *
- * Both sides see the same user address space below 4 GiB: two pages of code, a data window of two pages,
- * nothing else near them; and the same descriptor tables as far as CPL 3 can tell.
+ * Both sides see the same user address space below 4 GiB: two pages of code, a data window of two
+ * pages, nothing else near them; and the same descriptor tables as far as CPL 3 can tell.
  */
 #ifndef ORIGAMI_TEST_VECTOR_H
 #define ORIGAMI_TEST_VECTOR_H
@@ -13,10 +13,11 @@
 #include <stdint.h>
 #include "instruction/instruction.h"
 
-#define CODE_ADDRESS 0x20000000u /* user, read-write-execute on the bare CPU, so in the guest too */
+#define CODE_ADDRESS 0x20000000u /* user, read-write-execute on the bare CPU, so in the guest too  \
+                                  */
 #define CODE_SIZE    8192u
-#define CODE_OFFSET  0x800u  /* where an instruction lies unless its place matters */
-#define CODE_FILLER  0xccu   /* the rest: some operands lie there */
+#define CODE_OFFSET  0x800u /* where an instruction lies unless its place matters */
+#define CODE_FILLER  0xccu  /* the rest: some operands lie there */
 #define DATA_ADDRESS 0x10000000u
 #define DATA_SIZE    8192u
 #define IMAGE_OFFSET 0x1000u /* in the pool's last window: a valid XSAVE image */
@@ -32,8 +33,8 @@ enum {
     SELECTOR_CODE_32 = 0x23,
     SELECTOR_DATA = 0x2b,
     SELECTOR_CODE_64 = 0x33,
-    SELECTOR_LOCAL_CODE_16 = 0x07,  /* base CODE_ADDRESS, all of the code */
-    SELECTOR_LOCAL_DATA = 0x0f,     /* base DATA_ADDRESS, ends LOCAL_SHORT bytes before the window */
+    SELECTOR_LOCAL_CODE_16 = 0x07, /* base CODE_ADDRESS, all of the code */
+    SELECTOR_LOCAL_DATA = 0x0f,    /* base DATA_ADDRESS, ends LOCAL_SHORT bytes before the window */
     SELECTOR_LOCAL_STACK_16 = 0x17, /* base DATA_ADDRESS, 16-bit */
     SELECTOR_LOCAL_DOWN = 0x1f,     /* expand-down: the window's second page */
     SELECTOR_LOCAL_READ_ONLY = 0x27 /* as LOCAL_DATA */
@@ -57,7 +58,7 @@ struct selectors {
 
 struct input {
     uint8_t code[16];
-    uint16_t offset;  /* of the code in its window */
+    uint16_t offset; /* of the code in its window */
     uint8_t length;
     uint8_t bits;     /* 64, 32 or 16 */
     uint8_t extended; /* index into the batch's pool */
@@ -99,10 +100,12 @@ struct batch {
 
 /* ---- The bare CPU (oracle.c): a child process that runs vectors one at a time ---- */
 struct oracle;
-struct oracle *oracle_start(uint64_t extended_mask); /* NULL: not possible on this host (said on stderr) */
+struct oracle *
+oracle_start(uint64_t extended_mask); /* NULL: not possible on this host (said on stderr) */
 /* Batches go in turns through two places, so that one runs while the other is made or looked at.
- * oracle_batch() is the place to fill; oracle_submit() hands it to the child; oracle_wait() waits for
- * the oldest one submitted. 0, or -1 if the child died or hangs (said on stderr; *died = the input). */
+ * oracle_batch() is the place to fill; oracle_submit() hands it to the child; oracle_wait() waits
+ * for the oldest one submitted. 0, or -1 if the child died or hangs (said on stderr; *died = the
+ * input). */
 struct batch *oracle_batch(struct oracle *oracle);
 void oracle_submit(struct oracle *oracle);
 int oracle_wait(struct oracle *oracle, const struct batch **batch, const struct output **outputs,
@@ -136,7 +139,8 @@ static inline uint64_t random_below(struct generator *g, uint64_t bound)
 /* Opcodes of every row that can be reached, found by decoding at random. */
 struct code_templates *code_templates_make(struct generator *generator);
 void code_generate(struct generator *generator, struct input *input, struct instruction *insn);
-/* Outcomes that depend on the host or the moment, or reach the host's kernel: not for this oracle. */
+/* Outcomes that depend on the host or the moment, or reach the host's kernel: not for this oracle.
+ */
 bool code_excluded(const struct generator *generator, const struct instruction *insn);
 unsigned code_row(const struct instruction *insn); /* number of the table row */
 /* Prints every row that `counts` (by row number) says was never run. */
