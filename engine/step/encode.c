@@ -276,12 +276,23 @@ int stub_encode(const struct instruction *insn, uint8_t *out, uint8_t *scratch)
     return (int)e.length;
 }
 
+/* In group rows ModRM.reg is part of the opcode, and MOVZX and MOVSX have a wide destination. */
+static bool reg_is_byte_register(const struct instruction *insn)
+{
+    unsigned opcode = insn->opcode;
+    if (!(insn->row->flags & ROW_BYTE_REGISTERS))
+        return false;
+    if (insn->map == 0)
+        return opcode < 0x40 || (opcode >= 0x84 && opcode <= 0x8a);
+    return insn->map == 1 && (opcode == 0xb0 || opcode == 0xc0); /* CMPXCHG, XADD */
+}
+
 int stub_encode_with(const struct instruction *insn, uint8_t *out, uint8_t scratch)
 {
     struct emitter e = { .out = out };
     /* AH..BH cannot be named beside a REX prefix. */
     if (insn->encoding == ENCODING_LEGACY && insn->has_memory && scratch >= 8 && !insn->has_rex &&
-        (insn->row->flags & ROW_BYTE_REGISTERS) && insn->reg >= 4 && insn->reg < 8)
+        reg_is_byte_register(insn) && insn->reg >= 4 && insn->reg < 8)
         return -EINVAL;
     if (insn->encoding == ENCODING_LEGACY) {
         encode_legacy(&e, insn, scratch);

@@ -165,7 +165,9 @@ static uint8_t flags_of(const struct instruction_row *row)
     const uint32_t arithmetic = FLAG_ARITHMETIC;
     if (row->memory == MEMORY_STRING || ((row->flags_read | row->flags_written) & FLAG_DF))
         return STUB_FLAGS_ALL;
-    return (uint8_t)((row->flags_read & arithmetic ? STUB_FLAGS_READ : 0) |
+    /* A flag that is undefined, or written only if a count is not zero, may be left as it was. */
+    bool kept = (row->flags_undefined & arithmetic) || (row->flags & ROW_SHIFT_COUNT);
+    return (uint8_t)(((row->flags_read & arithmetic) || kept ? STUB_FLAGS_READ : 0) |
                      (row->flags_written & arithmetic ? STUB_FLAGS_WRITTEN : 0));
 }
 

@@ -191,7 +191,7 @@ static void narrow(struct run *run)
     trail(&pair->machine[STEP], low);
     uint64_t rip = pair->machine[STEP].vcpu->r.rip;
     (void)still_differs(run, snapshot, high);
-    printf("narrowed to instruction %llu, at guest %#llx\n",
+    printf("narrowed to instruction %llu, at guest %#llx, or one before it in its block\n",
            (unsigned long long)retired(run), (unsigned long long)rip);
     show(run, rip);
     snapshot_free(snapshot);

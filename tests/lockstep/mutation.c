@@ -11,9 +11,9 @@
 
 static const char *const names[] = {
     "none", "no-invalidation", "no-protection", "no-page-check", "lost-carry", "miscount", "stale-tlb",
-    "wrong-view", "wild-store",
+    "wild-store",
 };
-enum { NONE, NO_INVALIDATION, NO_PROTECTION, NO_PAGE_CHECK, LOST_CARRY, MISCOUNT, STALE_TLB, WRONG_VIEW,
+enum { NONE, NO_INVALIDATION, NO_PROTECTION, NO_PAGE_CHECK, LOST_CARRY, MISCOUNT, STALE_TLB,
        WILD_STORE };
 
 static unsigned chosen;
@@ -26,6 +26,11 @@ bool mutation_choose(const char *name)
             return true;
     }
     return false;
+}
+
+const char *mutation_name(unsigned number)
+{
+    return number < ARRAY_SIZE(names) ? names[number] : NULL;
 }
 
 void mutation_delay(uint64_t blocks)
@@ -70,7 +75,7 @@ void __wrap_tlb_flush_page(struct vcpu *vcpu, uint64_t linear);
 static void drop_page_checks(uint8_t *code, uint32_t size)
 {
     for (uint32_t i = 0; i + 8 <= size; i++) {
-        if (code[i] == 0x49 && code[i + 1] == 0x8d && (code[i + 2] & 0xfe) == 0x8a &&
+        if (code[i] == 0x49 && code[i + 1] == 0x8d && code[i + 2] == 0x8c &&
             code[i + 4] < 64 && code[i + 5] == 0 && code[i + 6] == 0 && code[i + 7] == 0)
             code[i + 4] = 0;
     }
@@ -79,8 +84,6 @@ static void drop_page_checks(uint8_t *code, uint32_t size)
 struct soft_block *__wrap_translate_block(struct vcpu *vcpu, uint64_t rip, uint64_t frame,
                                           const uint8_t *host_page, uint32_t mode)
 {
-    if (striking(WRONG_VIEW) && (mode & MODE_VIEW) == SOFT_KERNEL)
-        mode |= SOFT_KERNEL_AC;
     struct soft_block *block = __real_translate_block(vcpu, rip, frame, host_page, mode);
     if (block == NULL)
         return NULL;
@@ -96,8 +99,8 @@ struct soft_block *__wrap_translate_block(struct vcpu *vcpu, uint64_t rip, uint6
 int __wrap_stub_encode_with(const struct instruction *insn, uint8_t *out, uint8_t scratch)
 {
     int length = __real_stub_encode_with(insn, out, scratch);
-    if (striking(LOST_CARRY) && insn->map == 0 && insn->opcode == 0x13)
-        out[length - 2] = 0x03; /* ADC becomes ADD */
+    if (striking(LOST_CARRY) && insn->map == 0 && (insn->opcode & 0xf5) == 0x11)
+        out[length - 2] ^= insn->opcode & 8 ? 0x30 : 0x10; /* ADC becomes ADD, SBB SUB */
     if (striking(WILD_STORE) && insn->has_memory && insn->map == 0 && insn->opcode == 0x89)
         out[length - 1] |= 7; /* [rdi] or [r15] */
     return length;

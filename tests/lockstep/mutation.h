@@ -7,6 +7,8 @@
 
 #include "pair.h"
 
+/* The first one is none at all; NULL: there are no more. */
+const char *mutation_name(unsigned number);
 bool mutation_choose(const char *name);
 /* Blocks translated before it strikes. */
 void mutation_delay(uint64_t blocks);

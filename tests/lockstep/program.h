@@ -24,6 +24,7 @@ struct program {
     uint32_t timer;        /* instructions until the first interrupt; 0: none */
     uint64_t chunk_seed;   /* how the run is cut into calls of vcpu_run */
     unsigned remap;        /* 0, or after how many calls a mapping changes */
+    unsigned budget;       /* instructions at most, loops and handlers included */
 };
 
 void program_generate(struct program *program, const struct pool *pool, uint64_t seed);

@@ -8,8 +8,7 @@
 #include "interpreter/interpreter.h"
 #include "program.h"
 
-#define BUDGET 500u /* instructions of a run, loops and faults included */
-#define CALLS  160u /* of vcpu_run, at most */
+#define CALLS 160u /* of vcpu_run, at most */
 
 static void load_code(struct pair *pair, const struct program *p)
 {
@@ -88,8 +87,9 @@ const char *program_run(struct pair *pair, const struct program *p, struct progr
     bool pieces = random & 1;
     const char *what = NULL;
     begin(pair, p);
-    for (unsigned call = 1; call <= CALLS && done < BUDGET && what == NULL; call++) {
-        uint64_t budget = pieces ? 1 + random_under(&random, 40) : BUDGET - done;
+    for (unsigned call = 1; call <= CALLS && done < p->budget && what == NULL; call++) {
+        uint64_t left = p->budget - done, piece = 1 + random_under(&random, 40);
+        uint64_t budget = pieces && piece < left ? piece : left;
         enum vcpu_exit exit;
         what = pair_run(pair, budget, &exit);
         done = pair->machine[STEP].vcpu->instructions - first;
@@ -145,6 +145,11 @@ void program_reduce(struct pair *pair, struct program *p)
     smaller.remap = 0;
     if (differs(pair, &smaller))
         *p = smaller;
+    /* The shortest run that shows it: the last instruction of it is the one. */
+    smaller = *p;
+    for (smaller.budget = 1; smaller.budget < p->budget && !differs(pair, &smaller);)
+        smaller.budget++;
+    *p = smaller;
     (void)differs(pair, p);
 }
 
@@ -152,9 +157,11 @@ void program_show(const struct program *p, FILE *out)
 {
     static const char *modes[] = { "user 64", "kernel 64", "user 32", "kernel 32" };
     bool wide = p->mode == MODE_USER_64 || p->mode == MODE_KERNEL_64;
-    fprintf(out, "mode: %s, options %#llx, rflags %#llx, fs %#llx, gs %#llx, timer %u, remap %u\n",
+    fprintf(out, "mode: %s, options %#llx, rflags %#llx, fs %#llx, gs %#llx, timer %u, remap %u, "
+                 "%u instructions\n",
             modes[p->mode], (unsigned long long)p->options, (unsigned long long)p->rflags,
-            (unsigned long long)p->fs_base, (unsigned long long)p->gs_base, p->timer, p->remap);
+            (unsigned long long)p->fs_base, (unsigned long long)p->gs_base, p->timer, p->remap,
+            p->budget);
     for (unsigned i = 0; i < 16; i++)
         fprintf(out, "  r%-2u %016llx%s", i, (unsigned long long)p->gpr[i], i % 4 == 3 ? "\n" : "");
     for (unsigned at = 0; at < p->size;) {

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * random.c - lockstep-random [--count N] [--seed N] [--only N] [--mutation NAME]: random programs in the
- * Soft tier and in Step; the first difference is reduced, shown, and ends the test.
+ * random.c - lockstep-random [--count N] [--seed N] [--only N] [--mutation NAME | --mutations]: random
+ * programs in the Soft tier and in Step; the first difference is reduced, shown, and ends the test. With
+ * --mutations the Soft tier is broken in one way after another, and each must be found out.
  */
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 #include "mutation.h"
 #include "program.h"
 #include "verifier.h"
@@ -17,7 +20,7 @@
 
 struct options {
     uint64_t count, seed, only;
-    bool one;
+    bool one, mutations;
 };
 
 static int port(struct vcpu *vcpu, uint16_t number, unsigned size, bool write, uint32_t *value)
@@ -50,6 +53,7 @@ static struct options parse(int argc, char **argv)
                                            { "seed", required_argument, NULL, 's' },
                                            { "only", required_argument, NULL, 'o' },
                                            { "mutation", required_argument, NULL, 'm' },
+                                           { "mutations", no_argument, NULL, 'a' },
                                            { 0 } };
     const char *long_run = getenv("ORIGAMI_LONG");
     struct options options = { .count = COUNT_SHORT, .seed = 1 };
@@ -64,9 +68,11 @@ static struct options parse(int argc, char **argv)
         } else if (option == 'o') {
             options.only = strtoull(optarg, NULL, 0);
             options.one = true;
+        } else if (option == 'a') {
+            options.mutations = true;
         } else if (option != 'm' || !mutation_choose(optarg)) {
             fprintf(stderr, "usage: lockstep-random [--count N] [--seed N] [--only N] "
-                            "[--mutation NAME]\n");
+                            "[--mutation NAME | --mutations]\n");
             exit(2);
         }
     }
@@ -106,6 +112,31 @@ static int run(const struct options *options, struct pair *pair, struct pool *po
     return 0;
 }
 
+/* Each mutation in a process of its own: 0 if all were found out. */
+static int run_mutations(const struct options *options, struct pair *pair, struct pool *pool)
+{
+    int result = 0;
+    for (unsigned i = 1; mutation_name(i); i++) {
+        struct program_counts counts = { 0, 0, 0 };
+        uint64_t done = 0;
+        int status = 0;
+        fflush(stdout);
+        pid_t child = fork();
+        if (child == 0) {
+            if (!freopen("/dev/null", "w", stdout))
+                _exit(2);
+            (void)mutation_choose(mutation_name(i));
+            _exit(run(options, pair, pool, &counts, &done));
+        }
+        if (child < 0 || waitpid(child, &status, 0) != child)
+            return 2;
+        bool found = !WIFEXITED(status) || WEXITSTATUS(status) == 1; /* a crash is a find as well */
+        printf("%-16s %s\n", mutation_name(i), found ? "found" : "NOT FOUND");
+        result |= !found;
+    }
+    return result;
+}
+
 int main(int argc, char **argv)
 {
     struct options options = parse(argc, argv);
@@ -122,6 +153,8 @@ int main(int argc, char **argv)
         return 2;
     mutation_start(&pair.machine[SOFT]);
     arena_prepare(&pair);
+    if (options.mutations)
+        return run_mutations(&options, &pair, pool);
     clock_gettime(CLOCK_MONOTONIC, &begin);
     int result = run(&options, &pair, pool, &counts, &done);
     clock_gettime(CLOCK_MONOTONIC, &end);
