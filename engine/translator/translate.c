@@ -510,7 +510,8 @@ static void emit_branch(struct builder *b, unsigned index)
         return;
     case INTERPRET_call_relative:
         emit_push_value(b, index, b->wide ? next : (uint32_t)next);
-        /* fall through */
+        emit_goto(b, next + insn->immediate);
+        return;
     case INTERPRET_jmp_relative:
         emit_goto(b, next + insn->immediate);
         return;

@@ -34,7 +34,7 @@ void arena_write(struct pair *pair, uint64_t gpa, const void *data, size_t size)
 
 void arena_prepare(struct pair *pair)
 {
-    const uint8_t halt[16] = { 0xf4, 0xeb, 0xfd }; /* hlt; jmp back to it */
+    const uint8_t halt[16] = { 0xf4, 0xeb, 0xfd };  /* hlt; jmp back to it */
     put64(pair, GDT + 0x08, 0x00cf9b000000ffffull); /* kernel code, 32-bit */
     put64(pair, GDT + 0x10, 0x00af9b000000ffffull); /* kernel code, 64-bit */
     put64(pair, GDT + 0x18, 0x00cf93000000ffffull); /* kernel data */
@@ -45,8 +45,9 @@ void arena_prepare(struct pair *pair)
     put64(pair, GDT + 0x48, KERNEL >> 32);
     for (uint64_t vector = 0; vector < 256; vector++) {
         uint64_t at = HANDLERS + vector * 16, dpl = vector == 3 || vector == 4 ? 3 : 0;
-        put64(pair, IDT + vector * 16, (at & 0xffff) | 0x10ull << 16 | 1ull << 32 /* IST1 */ |
-                                           (0x8e00ull | dpl << 13) << 32 | (at >> 16 & 0xffff) << 48);
+        put64(pair, IDT + vector * 16,
+              (at & 0xffff) | 0x10ull << 16 | 1ull << 32 /* IST1 */ |
+                  (0x8e00ull | dpl << 13) << 32 | (at >> 16 & 0xffff) << 48);
         put64(pair, IDT + vector * 16 + 8, at >> 32);
         put(pair, HANDLERS_PAGE + vector * 16, halt, 16);
     }
@@ -83,7 +84,8 @@ static void page_tables(struct pair *pair, bool user)
     put64(pair, PT_DATA + 8 * PAGE_KEY, FRAME(4) | 3 | u | keep | 1ull << 59);
     for (uint64_t i = 0; i < CODE_PAGES; i++) {
         put64(pair, PT_CODE + 8 * i, FRAME(5 + 2 * i) | 3 | u | keep);
-        put64(pair, PT_CODE + 8 * (i + (CODE_ALIAS - CODE_ADDRESS) / 4096), FRAME(5 + 2 * i) | 3 | u);
+        put64(pair, PT_CODE + 8 * (i + (CODE_ALIAS - CODE_ADDRESS) / 4096),
+              FRAME(5 + 2 * i) | 3 | u);
         put64(pair, PT_DATA + 8 * (PAGE_CODE_0 + i), FRAME(5 + 2 * i) | 3 | u | 1ull << 63);
     }
     put64(pair, PT_DATA + 8 * PAGE_DATA_ALIAS, FRAME(16) | 3 | u | keep);
@@ -99,11 +101,17 @@ static uint64_t data_value(uint64_t *random)
 {
     uint64_t value = random_value(random);
     switch (value >> 60) {
-    case 0: case 1: case 2:
+    case 0:
+    case 1:
+    case 2:
         return DATA_ADDRESS + (value & 0xffff);
-    case 3: case 4:
+    case 3:
+    case 4:
         return CODE_ADDRESS + (value & 0x1fff);
-    case 5: case 6: case 7: case 8:
+    case 5:
+    case 6:
+    case 7:
+    case 8:
         return (uint64_t)((int64_t)(value << 48) >> 56);
     case 9:
         return 0x3ff0000000000000ull + (value & 0xff) * 0x10000000000ull;
@@ -130,7 +138,8 @@ void arena_reset(struct pair *pair, enum program_mode mode, uint64_t seed)
 
 static struct segment_register flat(uint16_t selector, uint16_t rights)
 {
-    return (struct segment_register){ .limit = 0xffffffffu, .selector = selector, .rights = rights };
+    return (
+        struct segment_register){ .limit = 0xffffffffu, .selector = selector, .rights = rights };
 }
 
 static void mode_segments(struct vcpu_registers *r, enum program_mode mode)
@@ -139,9 +148,10 @@ static void mode_segments(struct vcpu_registers *r, enum program_mode mode)
     struct segment_register data = user ? flat(0x2b, 0xc0f3) : flat(0x18, 0xc093);
     for (unsigned i = SEGMENT_ES; i <= SEGMENT_GS; i++)
         r->segment[i] = data;
-    r->segment[SEGMENT_CS] = mode == MODE_USER_64 ? flat(0x33, 0xa0fb) : mode == MODE_USER_32 ?
-                             flat(0x23, 0xc0fb) : mode == MODE_KERNEL_64 ? flat(0x10, 0xa09b) :
-                             flat(0x08, 0xc09b);
+    r->segment[SEGMENT_CS] = mode == MODE_USER_64     ? flat(0x33, 0xa0fb)
+                             : mode == MODE_USER_32   ? flat(0x23, 0xc0fb)
+                             : mode == MODE_KERNEL_64 ? flat(0x10, 0xa09b)
+                                                      : flat(0x08, 0xc09b);
     r->cpl = user ? 3 : 0;
 }
 
@@ -162,8 +172,9 @@ static void machine_registers(struct machine *m, enum program_mode mode, uint64_
     r->pkru = options & ARENA_PKE ? 8 : 0; /* key 1: no writes */
     r->gdtr = (struct table_register){ .base = KERNEL + GDT, .limit = 0x4f };
     r->idtr = (struct table_register){ .base = KERNEL + IDT, .limit = 0xfff };
-    r->segment[SEGMENT_TR] = (struct segment_register){ .base = KERNEL + TSS, .limit = 0x67,
-                                                        .selector = 0x40, .rights = 0x8b };
+    r->segment[SEGMENT_TR] = (struct segment_register){
+        .base = KERNEL + TSS, .limit = 0x67, .selector = 0x40, .rights = 0x8b
+    };
     r->segment[SEGMENT_LDTR].unusable = 1;
     r->dr[6] = 0xffff0ff0;
     r->dr[7] = 0x400;
@@ -206,11 +217,12 @@ bool arena_frame(const struct pair *pair, struct arena_frame *frame)
         return false;
     memcpy(words, pair->machine[STEP].ram + at, sizeof(words));
     frame->vector = (unsigned)(handler / 16);
-    bool error = frame->vector == 8 || (frame->vector >= 10 && frame->vector <= 14) ||
-                 frame->vector == 17;
+    bool error =
+        frame->vector == 8 || (frame->vector >= 10 && frame->vector <= 14) || frame->vector == 17;
     const uint64_t *image = error ? words + 1 : words;
-    *frame = (struct arena_frame){ .vector = frame->vector, .rip = image[0], .rflags = image[2],
-                                   .rsp = image[3] };
+    *frame = (struct arena_frame){
+        .vector = frame->vector, .rip = image[0], .rflags = image[2], .rsp = image[3]
+    };
     return true;
 }
 

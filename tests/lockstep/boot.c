@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * boot.c - lockstep-boot KERNEL [INITRD] [--instructions N | --whole] [--chunk N] [--break NAME,BLOCKS]:
- * a Linux kernel in both tiers. At the first difference the run is repeated up to the last point where the two
- * were equal, the place is narrowed to one instruction, and all about it is shown.
+ * boot.c - lockstep-boot KERNEL [INITRD] [--instructions N | --whole] [--chunk N] [--break
+ * NAME,BLOCKS]: a Linux kernel in both tiers. At the first difference the run is repeated up to the
+ * last point where the two were equal, the place is narrowed to one instruction, and all about it
+ * is shown.
  */
 #include <getopt.h>
 #include <stdlib.h>
@@ -17,9 +18,9 @@
 #include "verifier.h"
 #include "bootguest.h"
 
-#define BOUND       300000000ull /* instructions, unless ORIGAMI_LONG=1 or --whole */
-#define CHUNK       5000u
-#define RAM_CHUNKS  20000u /* chunks between two looks at all of memory */
+#define BOUND      300000000ull /* instructions, unless ORIGAMI_LONG=1 or --whole */
+#define CHUNK      5000u
+#define RAM_CHUNKS 20000u /* chunks between two looks at all of memory */
 
 struct options {
     const char *kernel, *initrd, *cmdline;
@@ -54,9 +55,12 @@ static void choose_break(char *text)
 static struct options parse(int argc, char **argv)
 {
     static const struct option names[] = {
-        { "cmdline", required_argument, NULL, 'l' }, { "instructions", required_argument, NULL, 'i' },
-        { "whole", no_argument, NULL, 'w' },         { "chunk", required_argument, NULL, 'c' },
-        { "break", required_argument, NULL, 'b' },   { 0 },
+        { "cmdline", required_argument, NULL, 'l' },
+        { "instructions", required_argument, NULL, 'i' },
+        { "whole", no_argument, NULL, 'w' },
+        { "chunk", required_argument, NULL, 'c' },
+        { "break", required_argument, NULL, 'b' },
+        { 0 },
     };
     const char *long_run = getenv("ORIGAMI_LONG");
     struct options options = { .cmdline = "console=ttyS0 quiet origami.test", .chunk = CHUNK };
@@ -173,7 +177,8 @@ static void narrow(struct run *run)
     if (snapshot == NULL)
         return;
     if (!still_differs(run, snapshot, high)) {
-        printf("With an empty translation cache it does not happen: a translation outlived what it was "
+        printf("With an empty translation cache it does not happen: a translation outlived what it "
+               "was "
                "made from, or a mapping. The state at the end of the chunk:\n");
         snapshot_restore(pair, snapshot);
         show(run, pair->machine[STEP].vcpu->r.rip);
@@ -206,7 +211,8 @@ static int explain(struct run *run, uint64_t equal)
     uint64_t again;
     const char *what = run->what;
     boot_guest_destroy(&run->guest);
-    if (boot_guest_create(&run->guest, run->options.kernel, run->options.initrd, run->options.cmdline))
+    if (boot_guest_create(&run->guest, run->options.kernel, run->options.initrd,
+                          run->options.cmdline))
         return 1;
     mutation_start(&run->guest.pair.machine[SOFT]);
     go(run, equal, &again);
@@ -222,7 +228,8 @@ int main(int argc, char **argv)
     struct run run = { .options = parse(argc, argv) };
     struct timespec begin, end;
     uint64_t equal;
-    if (boot_guest_create(&run.guest, run.options.kernel, run.options.initrd, run.options.cmdline)) {
+    if (boot_guest_create(&run.guest, run.options.kernel, run.options.initrd,
+                          run.options.cmdline)) {
         printf("the kernel or the Soft tier is not to be had here\n");
         return 77; /* skipped */
     }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bootguest.c - the 64-bit Linux boot protocol (Documentation/arch/x86/boot.rst), and a serial port that is
- * always ready and forgets what it is told.
+ * bootguest.c - the 64-bit Linux boot protocol (Documentation/arch/x86/boot.rst), and a serial port
+ * that is always ready and forgets what it is told.
  */
 #include <fcntl.h>
 #include <string.h>
@@ -60,7 +60,8 @@ static int port(struct vcpu *vcpu, uint16_t number, unsigned size, bool write, u
         return port_write(serial, number, *value);
     *value = ~0u;
     switch (number) {
-    case 0x3f8: case 0x71:
+    case 0x3f8:
+    case 0x71:
         *value = 0;
         break;
     case 0x3f9:
@@ -188,7 +189,8 @@ static void registers(struct vcpu *vcpu)
     r->cr4 = CR4_PAE;
     r->efer = EFER_LME | EFER_LMA;
     for (unsigned i = SEGMENT_ES; i <= SEGMENT_GS; i++)
-        r->segment[i] = (struct segment_register){ .limit = ~0u, .selector = 0x18, .rights = 0xc093 };
+        r->segment[i] =
+            (struct segment_register){ .limit = ~0u, .selector = 0x18, .rights = 0xc093 };
     r->segment[SEGMENT_CS] =
         (struct segment_register){ .limit = ~0u, .selector = 0x10, .rights = 0xa09b };
     r->gdtr = (struct table_register){ .base = GDT, .limit = 0x1f };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mutation.c - linked with --wrap: stands between run.c and what it calls, verifies each new block, and
- * breaks one thing if asked to.
+ * mutation.c - linked with --wrap: stands between run.c and what it calls, verifies each new block,
+ * and breaks one thing if asked to.
  */
 #include <string.h>
 #include "allocator/access.h"
@@ -10,11 +10,19 @@
 #include "verifier.h"
 
 static const char *const names[] = {
-    "none", "no-invalidation", "no-protection", "no-page-check", "lost-carry", "miscount", "stale-tlb",
-    "wild-store",
+    "none",       "no-invalidation", "no-protection", "no-page-check",
+    "lost-carry", "miscount",        "stale-tlb",     "wild-store",
 };
-enum { NONE, NO_INVALIDATION, NO_PROTECTION, NO_PAGE_CHECK, LOST_CARRY, MISCOUNT, STALE_TLB,
-       WILD_STORE };
+enum {
+    NONE,
+    NO_INVALIDATION,
+    NO_PROTECTION,
+    NO_PAGE_CHECK,
+    LOST_CARRY,
+    MISCOUNT,
+    STALE_TLB,
+    WILD_STORE
+};
 
 static unsigned chosen;
 static uint64_t delay;
@@ -75,8 +83,8 @@ void __wrap_tlb_flush_page(struct vcpu *vcpu, uint64_t linear);
 static void drop_page_checks(uint8_t *code, uint32_t size)
 {
     for (uint32_t i = 0; i + 8 <= size; i++) {
-        if (code[i] == 0x49 && code[i + 1] == 0x8d && code[i + 2] == 0x8c &&
-            code[i + 4] < 64 && code[i + 5] == 0 && code[i + 6] == 0 && code[i + 7] == 0)
+        if (code[i] == 0x49 && code[i + 1] == 0x8d && code[i + 2] == 0x8c && code[i + 4] < 64 &&
+            code[i + 5] == 0 && code[i + 6] == 0 && code[i + 7] == 0)
             code[i + 4] = 0;
     }
 }

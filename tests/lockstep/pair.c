@@ -93,7 +93,9 @@ const char *pair_run(struct pair *pair, uint64_t budget, enum vcpu_exit *exit)
 /* Asked once: CPUID in a virtual machine is slow. */
 void extended_component(unsigned component, unsigned *offset, unsigned *size)
 {
-    static struct { unsigned offset, size; } known[8];
+    static struct {
+        unsigned offset, size;
+    } known[8];
     component &= 7;
     if (known[component].offset == 0) {
         unsigned eax = 0, ebx = 0, ecx, edx;
@@ -125,8 +127,8 @@ static void canonical(const uint8_t *area, uint8_t out[XSAVE_AREA_SIZE])
         memset(out + 32, 0, 128);
         memcpy(out, &control, 2);
     }
-    memset(out + 6, 0, 18);    /* opcode and pointers are the CPU's own: the guest's are registers */
-    memset(out + 28, 0, 4);    /* MXCSR_MASK */
+    memset(out + 6, 0, 18); /* opcode and pointers are the CPU's own: the guest's are registers */
+    memset(out + 28, 0, 4); /* MXCSR_MASK */
     memset(out + 416, 0, 160); /* reserved, and the header */
 }
 

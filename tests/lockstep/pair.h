@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pair.h - the same machine twice: once with the Soft tier, once with Step alone, compared after any number
- * of instructions. Both count instructions as time, so both must do the same to the bit.
+ * pair.h - the same machine twice: once with the Soft tier, once with Step alone, compared after
+ * any number of instructions. Both count instructions as time, so both must do the same to the bit.
  */
 #ifndef ORIGAMI_TEST_LOCKSTEP_PAIR_H
 #define ORIGAMI_TEST_LOCKSTEP_PAIR_H

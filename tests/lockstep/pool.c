@@ -44,7 +44,8 @@ void pool_refill(struct pool *pool, uint64_t seed)
     }
 }
 
-const struct instruction *pool_pick(const struct pool *pool, bool wide, bool native, uint64_t number)
+const struct instruction *pool_pick(const struct pool *pool, bool wide, bool native,
+                                    uint64_t number)
 {
     unsigned count = pool->count[wide][native];
     return count ? &pool->insn[wide][native][number % count] : NULL;

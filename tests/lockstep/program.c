@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * program.c - making random programs: any instruction of the table, and between them what is hard on a
- * translator: branches of all kinds, stores into code, accesses across pages, changes of mode and mapping.
+ * program.c - making random programs: any instruction of the table, and between them what is hard
+ * on a translator: branches of all kinds, stores into code, accesses across pages, changes of mode
+ * and mapping.
  */
 #include <string.h>
 #include "interpreter/interpreter.h"
@@ -14,7 +15,10 @@ struct author {
     bool wide, kernel;
     bool maps; /* changes mappings, else stores into its code: an INVLPG must not be overwritten */
     unsigned wanted;
-    struct { uint16_t at, size, piece; bool absolute; } fixup[PROGRAM_INSNS * 2];
+    struct {
+        uint16_t at, size, piece;
+        bool absolute;
+    } fixup[PROGRAM_INSNS * 2];
     unsigned fixup_count;
 };
 
@@ -59,8 +63,8 @@ static unsigned target(struct author *a)
 /* A register's number; the translator's own two come often, RSP never. */
 static unsigned reg(struct author *a)
 {
-    unsigned n = a->wide ? (pick(a, 3) ? (unsigned)pick(a, 16) : 10 + (unsigned)pick(a, 2)) :
-                           (unsigned)pick(a, 8);
+    unsigned n = a->wide ? (pick(a, 3) ? (unsigned)pick(a, 16) : 10 + (unsigned)pick(a, 2))
+                         : (unsigned)pick(a, 8);
     return n == REGISTER_RSP ? REGISTER_RAX : n;
 }
 
@@ -108,9 +112,16 @@ static void load_label(struct author *a, unsigned r, unsigned piece)
 static bool suitable(const struct author *a, const struct instruction *insn)
 {
     switch (insn->row->interpreter) {
-    case INTERPRET_jmp_far: case INTERPRET_call_far: case INTERPRET_ret_far: case INTERPRET_iret:
-    case INTERPRET_int_n: case INTERPRET_syscall: case INTERPRET_sysenter: case INTERPRET_hlt:
-    case INTERPRET_sysret: case INTERPRET_sysexit:
+    case INTERPRET_jmp_far:
+    case INTERPRET_call_far:
+    case INTERPRET_ret_far:
+    case INTERPRET_iret:
+    case INTERPRET_int_n:
+    case INTERPRET_syscall:
+    case INTERPRET_sysenter:
+    case INTERPRET_hlt:
+    case INTERPRET_sysret:
+    case INTERPRET_sysexit:
         return false;
     default: /* what the kernel may do, the pieces below do in ways that leave the arena standing */
         return !a->kernel || insn->row->class != CLASS_PRIVILEGED;
@@ -120,7 +131,8 @@ static bool suitable(const struct author *a, const struct instruction *insn)
 static void any_instruction(struct author *a, bool native)
 {
     for (unsigned tries = 0; tries < 8; tries++) {
-        const struct instruction *insn = pool_pick(a->pool, a->wide, native, random_value(&a->random));
+        const struct instruction *insn =
+            pool_pick(a->pool, a->wide, native, random_value(&a->random));
         if (insn == NULL || !suitable(a, insn))
             continue;
         for (unsigned i = 0; i < insn->length; i++)
@@ -209,7 +221,8 @@ static void push_or_pop(struct author *a)
     }
 }
 
-/* Into code that is about to run or has run: by its own address, another page's or another mapping. */
+/* Into code that is about to run or has run: by its own address, another page's or another mapping.
+ */
 static void store_into_code(struct author *a)
 {
     struct program *p = a->p;
@@ -219,8 +232,8 @@ static void store_into_code(struct author *a)
     if (a->maps)
         return;
     if (p->frame[0] == FRAME(5) && pick(a, 2))
-        at += pick(a, 2) ? CODE_ALIAS - CODE_ADDRESS :
-                           DATA_ADDRESS + PAGE_CODE_0 * 4096 - CODE_ADDRESS;
+        at += pick(a, 2) ? CODE_ALIAS - CODE_ADDRESS
+                         : DATA_ADDRESS + PAGE_CODE_0 * 4096 - CODE_ADDRESS;
     if (pick(a, 4) == 0) { /* a whole instruction that can be told apart */
         byte(a, 0xc7);
         absolute(a, 0, at);
@@ -248,7 +261,8 @@ static void access_memory(struct author *a)
     absolute(a, r, data_address(a));
 }
 
-/* Base, index, scale and displacement, with every register, the segments of threads and short addresses. */
+/* Base, index, scale and displacement, with every register, the segments of threads and short
+ * addresses. */
 static void access_scaled(struct author *a)
 {
     unsigned r = reg(a), base = reg(a), index = reg(a);
@@ -313,8 +327,8 @@ static void read_time(struct author *a)
 /* PUSHF, change a bit, POPF: TF, IF, DF, AC, NT, RF. */
 static void change_flags(struct author *a)
 {
-    static const uint32_t bits[] = { FLAG_TF, FLAG_DF, FLAG_AC, FLAG_AC, FLAG_DF, FLAG_IF, FLAG_NT,
-                                     FLAG_RF, FLAG_ID };
+    static const uint32_t bits[] = { FLAG_TF, FLAG_DF, FLAG_AC, FLAG_AC, FLAG_DF,
+                                     FLAG_IF, FLAG_NT, FLAG_RF, FLAG_ID };
     byte(a, 0x9c);
     byte(a, 0x81); /* xor dword [rsp], bit */
     byte(a, 0x34);
@@ -410,17 +424,31 @@ static void change_code_size(struct author *a)
 /* ---- Programs ---- */
 
 typedef void piece_writer(struct author *a);
-static const struct { piece_writer *write; unsigned weight; bool kernel; } pieces[] = {
-    { native_instruction, 40, false },     { interpreted_instruction, 6, false },
-    { conditional_jump, 8, false },        { relative_jump_or_call, 4, false },
-    { computed_branch, 4, false },         { call_and_return, 3, false },
-    { push_or_pop, 8, false },             { store_into_code, 5, false },
-    { access_memory, 12, false },          { access_scaled, 10, false },
-    { atomic_access, 2, false },           { flag_chain, 5, false },
-    { bounded_loop, 3, false },            { read_time, 1, false },
-    { change_flags, 1, false },            { change_code_size, 1, false },
-    { toggle_control, 3, true },           { change_mapping, 4, true },
-    { toggle_interrupts_or_ac, 4, true },  { set_extended, 1, true },
+static const struct {
+    piece_writer *write;
+    unsigned weight;
+    bool kernel;
+} pieces[] = {
+    { native_instruction, 40, false },
+    { interpreted_instruction, 6, false },
+    { conditional_jump, 8, false },
+    { relative_jump_or_call, 4, false },
+    { computed_branch, 4, false },
+    { call_and_return, 3, false },
+    { push_or_pop, 8, false },
+    { store_into_code, 5, false },
+    { access_memory, 12, false },
+    { access_scaled, 10, false },
+    { atomic_access, 2, false },
+    { flag_chain, 5, false },
+    { bounded_loop, 3, false },
+    { read_time, 1, false },
+    { change_flags, 1, false },
+    { change_code_size, 1, false },
+    { toggle_control, 3, true },
+    { change_mapping, 4, true },
+    { toggle_interrupts_or_ac, 4, true },
+    { set_extended, 1, true },
 };
 
 static void write_piece(struct author *a)
@@ -458,12 +486,16 @@ static uint64_t register_value(struct author *a)
 {
     uint64_t value = random_value(&a->random);
     switch (pick(a, 10)) {
-    case 0: case 1: case 2: case 3: case 4:
+    case 0:
+    case 1:
+    case 2:
+    case 3:
+    case 4:
         return data_address(a);
     case 5:
         return pick(a, 64);
     case 6:
-        return (uint64_t)-(int64_t)pick(a, 64);
+        return (uint64_t) - (int64_t)pick(a, 64);
     case 7:
         return a->p->address + pick(a, 256);
     case 8:
@@ -490,8 +522,9 @@ static void place(struct author *a)
 static void initial_state(struct author *a)
 {
     struct program *p = a->p;
-    static const uint64_t bases[] = { 0, 64, DATA_ADDRESS, 0xffffffffffffff00, 0x7ffffffff000,
-                                      0xffff800000000010, 0xfffff000 };
+    static const uint64_t bases[] = {
+        0, 64, DATA_ADDRESS, 0xffffffffffffff00, 0x7ffffffff000, 0xffff800000000010, 0xfffff000
+    };
     for (unsigned i = 0; i < 16; i++) {
         p->gpr[i] = register_value(a);
         if (!a->wide)

@@ -13,18 +13,19 @@
 
 struct program {
     enum program_mode mode;
-    uint64_t options;      /* ARENA_* */
-    uint64_t address;      /* linear, of the first byte */
-    uint32_t frame[2];     /* the pages it lies in */
+    uint64_t options;  /* ARENA_* */
+    uint64_t address;  /* linear, of the first byte */
+    uint32_t frame[2]; /* the pages it lies in */
     uint8_t code[PROGRAM_BYTES];
     unsigned size, count;
-    uint16_t start[PROGRAM_INSNS + 1]; /* of each piece: one instruction or a few that belong together */
+    uint16_t
+        start[PROGRAM_INSNS + 1]; /* of each piece: one instruction or a few that belong together */
     uint64_t data_seed, gpr[16], rflags, fs_base, gs_base;
     uint8_t extended[XSAVE_AREA_SIZE];
-    uint32_t timer;        /* instructions until the first interrupt; 0: none */
-    uint64_t chunk_seed;   /* how the run is cut into calls of vcpu_run */
-    unsigned remap;        /* 0, or after how many calls a mapping changes */
-    unsigned budget;       /* instructions at most, loops and handlers included */
+    uint32_t timer;      /* instructions until the first interrupt; 0: none */
+    uint64_t chunk_seed; /* how the run is cut into calls of vcpu_run */
+    unsigned remap;      /* 0, or after how many calls a mapping changes */
+    unsigned budget;     /* instructions at most, loops and handlers included */
 };
 
 void program_generate(struct program *program, const struct pool *pool, uint64_t seed);

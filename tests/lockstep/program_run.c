@@ -41,7 +41,8 @@ static void begin(struct pair *pair, const struct program *p)
     arena_timer(pair, p->timer);
 }
 
-/* The linear address of a page starts to mean another one, in both machines at the same instruction. */
+/* The linear address of a page starts to mean another one, in both machines at the same
+ * instruction. */
 static void remap(struct pair *pair, uint64_t random)
 {
     static const uint32_t code[] = { FRAME(5), FRAME(7), FRAME(9) };
@@ -57,7 +58,8 @@ static void remap(struct pair *pair, uint64_t random)
     }
 }
 
-/* After a fault the program goes on behind the piece that faulted; after an interrupt or a trap, there. */
+/* After a fault the program goes on behind the piece that faulted; after an interrupt or a trap,
+ * there. */
 static bool go_on(struct pair *pair, const struct program *p, struct program_counts *counts)
 {
     struct arena_frame frame;
@@ -157,8 +159,9 @@ void program_show(const struct program *p, FILE *out)
 {
     static const char *modes[] = { "user 64", "kernel 64", "user 32", "kernel 32" };
     bool wide = p->mode == MODE_USER_64 || p->mode == MODE_KERNEL_64;
-    fprintf(out, "mode: %s, options %#llx, rflags %#llx, fs %#llx, gs %#llx, timer %u, remap %u, "
-                 "%u instructions\n",
+    fprintf(out,
+            "mode: %s, options %#llx, rflags %#llx, fs %#llx, gs %#llx, timer %u, remap %u, "
+            "%u instructions\n",
             modes[p->mode], (unsigned long long)p->options, (unsigned long long)p->rflags,
             (unsigned long long)p->fs_base, (unsigned long long)p->gs_base, p->timer, p->remap,
             p->budget);
@@ -171,8 +174,8 @@ void program_show(const struct program *p, FILE *out)
             at++;
             continue;
         }
-        if (!ZYAN_SUCCESS(ZydisDisassembleIntel(wide ? ZYDIS_MACHINE_MODE_LONG_64 :
-                                                       ZYDIS_MACHINE_MODE_LONG_COMPAT_32,
+        if (!ZYAN_SUCCESS(ZydisDisassembleIntel(wide ? ZYDIS_MACHINE_MODE_LONG_64
+                                                     : ZYDIS_MACHINE_MODE_LONG_COMPAT_32,
                                                 address, p->code + at, p->size - at, &line))) {
             fprintf(out, "  %llx  %02x (bad)\n", (unsigned long long)address, p->code[at]);
             at++;

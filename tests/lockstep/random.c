@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * random.c - lockstep-random [--count N] [--seed N] [--only N] [--mutation NAME | --mutations]: random
- * programs in the Soft tier and in Step; the first difference is reduced, shown, and ends the test. With
+ * random.c - lockstep-random [--count N] [--seed N] [--only N] [--mutation NAME | --mutations]:
+ * random programs in the Soft tier and in Step; the first difference is reduced, shown, and ends
+ * the test. With
  * --mutations the Soft tier is broken in one way after another, and each must be found out.
  */
 #include <getopt.h>
@@ -49,12 +50,11 @@ static const struct machine_operations operations = { port, mmio, sync_nothing }
 
 static struct options parse(int argc, char **argv)
 {
-    static const struct option names[] = { { "count", required_argument, NULL, 'c' },
-                                           { "seed", required_argument, NULL, 's' },
-                                           { "only", required_argument, NULL, 'o' },
-                                           { "mutation", required_argument, NULL, 'm' },
-                                           { "mutations", no_argument, NULL, 'a' },
-                                           { 0 } };
+    static const struct option names[] = {
+        { "count", required_argument, NULL, 'c' }, { "seed", required_argument, NULL, 's' },
+        { "only", required_argument, NULL, 'o' },  { "mutation", required_argument, NULL, 'm' },
+        { "mutations", no_argument, NULL, 'a' },   { 0 }
+    };
     const char *long_run = getenv("ORIGAMI_LONG");
     struct options options = { .count = COUNT_SHORT, .seed = 1 };
     int option;

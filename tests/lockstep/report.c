@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * report.c - what a person needs to find the cause of a difference: both states, the guest's code, the host
- * code made of it, and the memory that differs.
+ * report.c - what a person needs to find the cause of a difference: both states, the guest's code,
+ * the host code made of it, and the memory that differs.
  */
 #include <string.h>
 #include <Zydis/Zydis.h>
@@ -10,27 +10,58 @@
 
 /* ---- Registers ---- */
 
-#define FIELD(label, member) { label, offsetof(struct vcpu_registers, member), \
-                               sizeof(((struct vcpu_registers *)0)->member) }
+#define FIELD(label, member)                                                                       \
+    {                                                                                              \
+        label, offsetof(struct vcpu_registers, member),                                            \
+            sizeof(((struct vcpu_registers *)0)->member)                                           \
+    }
 
 static const struct field {
     const char *name;
     size_t offset, size;
 } fields[] = {
-    FIELD("rax", gpr[0]), FIELD("rcx", gpr[1]), FIELD("rdx", gpr[2]), FIELD("rbx", gpr[3]),
-    FIELD("rsp", gpr[4]), FIELD("rbp", gpr[5]), FIELD("rsi", gpr[6]), FIELD("rdi", gpr[7]),
-    FIELD("r8", gpr[8]), FIELD("r9", gpr[9]), FIELD("r10", gpr[10]), FIELD("r11", gpr[11]),
-    FIELD("r12", gpr[12]), FIELD("r13", gpr[13]), FIELD("r14", gpr[14]), FIELD("r15", gpr[15]),
-    FIELD("rip", rip), FIELD("rflags", rflags), FIELD("cpl", cpl),
-    FIELD("es.base", segment[0].base), FIELD("cs.base", segment[1].base),
-    FIELD("ss.base", segment[2].base), FIELD("ds.base", segment[3].base),
-    FIELD("fs.base", segment[4].base), FIELD("gs.base", segment[5].base),
-    FIELD("es", segment[0].selector), FIELD("cs", segment[1].selector),
-    FIELD("ss", segment[2].selector), FIELD("ds", segment[3].selector),
-    FIELD("fs", segment[4].selector), FIELD("gs", segment[5].selector),
-    FIELD("cr0", cr0), FIELD("cr2", cr2), FIELD("cr3", cr3), FIELD("cr4", cr4),
-    FIELD("xcr0", xcr0), FIELD("efer", efer), FIELD("pkru", pkru), FIELD("dr6", dr[6]),
-    FIELD("dr7", dr[7]), FIELD("shadow", interrupt_shadow), FIELD("activity", activity),
+    FIELD("rax", gpr[0]),
+    FIELD("rcx", gpr[1]),
+    FIELD("rdx", gpr[2]),
+    FIELD("rbx", gpr[3]),
+    FIELD("rsp", gpr[4]),
+    FIELD("rbp", gpr[5]),
+    FIELD("rsi", gpr[6]),
+    FIELD("rdi", gpr[7]),
+    FIELD("r8", gpr[8]),
+    FIELD("r9", gpr[9]),
+    FIELD("r10", gpr[10]),
+    FIELD("r11", gpr[11]),
+    FIELD("r12", gpr[12]),
+    FIELD("r13", gpr[13]),
+    FIELD("r14", gpr[14]),
+    FIELD("r15", gpr[15]),
+    FIELD("rip", rip),
+    FIELD("rflags", rflags),
+    FIELD("cpl", cpl),
+    FIELD("es.base", segment[0].base),
+    FIELD("cs.base", segment[1].base),
+    FIELD("ss.base", segment[2].base),
+    FIELD("ds.base", segment[3].base),
+    FIELD("fs.base", segment[4].base),
+    FIELD("gs.base", segment[5].base),
+    FIELD("es", segment[0].selector),
+    FIELD("cs", segment[1].selector),
+    FIELD("ss", segment[2].selector),
+    FIELD("ds", segment[3].selector),
+    FIELD("fs", segment[4].selector),
+    FIELD("gs", segment[5].selector),
+    FIELD("cr0", cr0),
+    FIELD("cr2", cr2),
+    FIELD("cr3", cr3),
+    FIELD("cr4", cr4),
+    FIELD("xcr0", xcr0),
+    FIELD("efer", efer),
+    FIELD("pkru", pkru),
+    FIELD("dr6", dr[6]),
+    FIELD("dr7", dr[7]),
+    FIELD("shadow", interrupt_shadow),
+    FIELD("activity", activity),
 };
 
 static unsigned long long field_value(const struct vcpu_registers *r, const struct field *field)
@@ -45,10 +76,13 @@ static void report_vectors(struct pair *pair, FILE *out)
 {
     const uint8_t *soft = pair->machine[SOFT].vcpu->stubs->vector_area;
     const uint8_t *step = pair->machine[STEP].vcpu->stubs->vector_area;
-    struct { const char *name; unsigned offset, size, count; } parts[] = {
-        { "mxcsr", 24, 4, 1 }, { "x87 control", 0, 8, 1 }, { "st", 32, 16, 8 },
-        { "xmm", 160, 16, 16 }, { "ymm high", 2, 16, 16 }, { "k", 5, 8, 8 },
-        { "zmm high", 6, 32, 16 }, { "zmm16+", 7, 64, 16 }, { "in use", 512, 8, 1 },
+    struct {
+        const char *name;
+        unsigned offset, size, count;
+    } parts[] = {
+        { "mxcsr", 24, 4, 1 },     { "x87 control", 0, 8, 1 }, { "st", 32, 16, 8 },
+        { "xmm", 160, 16, 16 },    { "ymm high", 2, 16, 16 },  { "k", 5, 8, 8 },
+        { "zmm high", 6, 32, 16 }, { "zmm16+", 7, 64, 16 },    { "in use", 512, 8, 1 },
     };
     for (unsigned i = 4; i < 8; i++) {
         unsigned size;
@@ -75,7 +109,8 @@ void report_registers(struct pair *pair, FILE *out)
     const struct vcpu *soft = pair->machine[SOFT].vcpu, *step = pair->machine[STEP].vcpu;
     fprintf(out, "  %-9s %-18s %-18s\n", "", "Soft", "Step");
     fprintf(out, "%c %-9s %-18llu %-18llu\n", soft->instructions == step->instructions ? ' ' : '*',
-            "retired", (unsigned long long)soft->instructions, (unsigned long long)step->instructions);
+            "retired", (unsigned long long)soft->instructions,
+            (unsigned long long)step->instructions);
     for (unsigned i = 0; i < ARRAY_SIZE(fields); i++) {
         unsigned long long a = field_value(&soft->r, &fields[i]);
         unsigned long long b = field_value(&step->r, &fields[i]);
@@ -141,9 +176,9 @@ static unsigned show_line(ZydisMachineMode mode, uint64_t address, const uint8_t
 
 static ZydisMachineMode machine_mode(unsigned code_size)
 {
-    return code_size == 64 ? ZYDIS_MACHINE_MODE_LONG_64 :
-           code_size == 32 ? ZYDIS_MACHINE_MODE_LONG_COMPAT_32 :
-                             ZYDIS_MACHINE_MODE_LONG_COMPAT_16;
+    return code_size == 64   ? ZYDIS_MACHINE_MODE_LONG_64
+           : code_size == 32 ? ZYDIS_MACHINE_MODE_LONG_COMPAT_32
+                             : ZYDIS_MACHINE_MODE_LONG_COMPAT_16;
 }
 
 /* Bytes at a linear address, without a trace in the guest. */
@@ -194,8 +229,8 @@ void report_block(struct machine *m, const struct soft_block *block, FILE *out)
     for (unsigned i = 0; i < block->count; i++) {
         uint8_t bytes[15];
         unsigned available = (unsigned)(4096 - (block->rip & 4095) - records[i].guest);
-        const uint8_t *host = memory_host(&m->vm.memory, (block->frame | (block->rip & 4095)) +
-                                          records[i].guest, 1, false);
+        const uint8_t *host = memory_host(
+            &m->vm.memory, (block->frame | (block->rip & 4095)) + records[i].guest, 1, false);
         report_host_code(t, block, at, records[i].host, out);
         at = records[i].host;
         if (host == NULL)

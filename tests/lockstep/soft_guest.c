@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * soft_guest.c - puts the Soft tier under the differential test's guest: linked with --wrap, so that the guest
- * itself needs to know nothing of it. Blocks are of one instruction (SOFT_INSNS), as the test runs one.
+ * soft_guest.c - puts the Soft tier under the differential test's guest: linked with --wrap, so
+ * that the guest itself needs to know nothing of it. Blocks are of one instruction (SOFT_INSNS), as
+ * the test runs one.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,7 +35,8 @@ void __wrap_vcpu_init(struct vcpu *vcpu, struct vm *vm, unsigned id, struct stub
     }
 }
 
-/* The guest's memory has been written behind the engine's back, as by a device that does not say so. */
+/* The guest's memory has been written behind the engine's back, as by a device that does not say
+ * so. */
 enum vcpu_exit __wrap_vcpu_run(struct vcpu *vcpu, uint64_t budget)
 {
     static bool once;

@@ -2,11 +2,13 @@
 /*
  * verifier.c - an independent reading of emitted code. What it accepts:
  *
- *   - memory: GS-relative inside the context block (written only at its mailbox fields), or [scratch]
- *     right after the whole look-up sequence has left a checked address of that size and direction there;
- *   - jumps: to an instruction of the same block, to another block's entry, to the common exit or to a
- *     dispatch; none into a look-up sequence; no indirect jump, call or return;
- *   - nothing that uses the stack, a segment register, a system register, or enters the host's kernel.
+ *   - memory: GS-relative inside the context block (written only at its mailbox fields), or
+ * [scratch] right after the whole look-up sequence has left a checked address of that size and
+ * direction there;
+ *   - jumps: to an instruction of the same block, to another block's entry, to the common exit or
+ * to a dispatch; none into a look-up sequence; no indirect jump, call or return;
+ *   - nothing that uses the stack, a segment register, a system register, or enters the host's
+ * kernel.
  */
 #include <stdio.h>
 #include <string.h>
@@ -32,8 +34,11 @@ struct reading {
     bool is_start[65536];
     uint32_t label[LINES];
     unsigned label_count;
-    /* From a look-up's first instruction to the last use of its result: to be entered at the top only. */
-    struct { uint32_t begin, end, inside; } range[RANGES];
+    /* From a look-up's first instruction to the last use of its result: to be entered at the top
+     * only. */
+    struct {
+        uint32_t begin, end, inside;
+    } range[RANGES];
     unsigned range_count;
     /* The address checked last. */
     ZydisRegister checked;
@@ -172,8 +177,8 @@ static bool read_lookup(struct reading *r, unsigned *i)
            (write || is_table(&l[2].operand[1], t, table(r, offsetof(struct soft_tables, read))));
     good = good && is_sum(&l[3], s, s, rcx) && l[3].operand[1].mem.disp.value == 0;
     good = good && is_sum(&l[4], rcx, s, ZYDIS_REGISTER_NONE);
-    good = good && l[5].insn.mnemonic == ZYDIS_MNEMONIC_PEXT && is_register(&l[5].operand[0], rcx) &&
-           is_register(&l[5].operand[1], rcx) &&
+    good = good && l[5].insn.mnemonic == ZYDIS_MNEMONIC_PEXT &&
+           is_register(&l[5].operand[0], rcx) && is_register(&l[5].operand[1], rcx) &&
            is_context(&l[5].operand[2], offsetof(struct soft_context, mask_page));
     good = good && l[6].insn.mnemonic == ZYDIS_MNEMONIC_JRCXZ &&
            l[6].at + l[6].insn.length + (uint64_t)l[6].operand[0].imm.value.s == l[8].at;
@@ -205,10 +210,10 @@ static bool read_lookup(struct reading *r, unsigned *i)
 static bool may_write_context(uint64_t offset)
 {
     static const size_t mailbox[] = {
-        offsetof(struct soft_context, resume), offsetof(struct soft_context, rcx),
-        offsetof(struct soft_context, r10), offsetof(struct soft_context, r11),
-        offsetof(struct soft_context, left), offsetof(struct soft_context, reason),
-        offsetof(struct soft_context, exit_rip), offsetof(struct soft_context, chain_site),
+        offsetof(struct soft_context, resume),       offsetof(struct soft_context, rcx),
+        offsetof(struct soft_context, r10),          offsetof(struct soft_context, r11),
+        offsetof(struct soft_context, left),         offsetof(struct soft_context, reason),
+        offsetof(struct soft_context, exit_rip),     offsetof(struct soft_context, chain_site),
         offsetof(struct soft_context, slow_address), offsetof(struct soft_context, info),
     };
     for (unsigned i = 0; i < ARRAY_SIZE(mailbox); i++) {
@@ -250,26 +255,53 @@ static bool read_memory(struct reading *r, const struct line *line, const ZydisD
 static bool is_forbidden(const ZydisDecodedInstruction *insn)
 {
     switch (insn->meta.category) {
-    case ZYDIS_CATEGORY_CALL: case ZYDIS_CATEGORY_RET: case ZYDIS_CATEGORY_PUSH:
-    case ZYDIS_CATEGORY_POP: case ZYDIS_CATEGORY_INTERRUPT: case ZYDIS_CATEGORY_IO:
-    case ZYDIS_CATEGORY_IOSTRINGOP: case ZYDIS_CATEGORY_STRINGOP: case ZYDIS_CATEGORY_SEGOP:
-    case ZYDIS_CATEGORY_SYSCALL: case ZYDIS_CATEGORY_SYSRET: case ZYDIS_CATEGORY_SYSTEM:
-    case ZYDIS_CATEGORY_RDWRFSGS: case ZYDIS_CATEGORY_XSAVE: case ZYDIS_CATEGORY_XSAVEOPT:
-    case ZYDIS_CATEGORY_VTX: case ZYDIS_CATEGORY_SGX: case ZYDIS_CATEGORY_CET:
-    case ZYDIS_CATEGORY_PKU: case ZYDIS_CATEGORY_SMAP: case ZYDIS_CATEGORY_X87_ALU:
-    case ZYDIS_CATEGORY_GATHER: case ZYDIS_CATEGORY_SCATTER: case ZYDIS_CATEGORY_RDRAND:
+    case ZYDIS_CATEGORY_CALL:
+    case ZYDIS_CATEGORY_RET:
+    case ZYDIS_CATEGORY_PUSH:
+    case ZYDIS_CATEGORY_POP:
+    case ZYDIS_CATEGORY_INTERRUPT:
+    case ZYDIS_CATEGORY_IO:
+    case ZYDIS_CATEGORY_IOSTRINGOP:
+    case ZYDIS_CATEGORY_STRINGOP:
+    case ZYDIS_CATEGORY_SEGOP:
+    case ZYDIS_CATEGORY_SYSCALL:
+    case ZYDIS_CATEGORY_SYSRET:
+    case ZYDIS_CATEGORY_SYSTEM:
+    case ZYDIS_CATEGORY_RDWRFSGS:
+    case ZYDIS_CATEGORY_XSAVE:
+    case ZYDIS_CATEGORY_XSAVEOPT:
+    case ZYDIS_CATEGORY_VTX:
+    case ZYDIS_CATEGORY_SGX:
+    case ZYDIS_CATEGORY_CET:
+    case ZYDIS_CATEGORY_PKU:
+    case ZYDIS_CATEGORY_SMAP:
+    case ZYDIS_CATEGORY_X87_ALU:
+    case ZYDIS_CATEGORY_GATHER:
+    case ZYDIS_CATEGORY_SCATTER:
+    case ZYDIS_CATEGORY_RDRAND:
     case ZYDIS_CATEGORY_RDSEED:
         return true;
     default:
         break;
     }
     switch (insn->mnemonic) {
-    case ZYDIS_MNEMONIC_CPUID: case ZYDIS_MNEMONIC_RDTSC: case ZYDIS_MNEMONIC_RDTSCP:
-    case ZYDIS_MNEMONIC_RDPMC: case ZYDIS_MNEMONIC_XGETBV: case ZYDIS_MNEMONIC_RDPID:
-    case ZYDIS_MNEMONIC_XBEGIN: case ZYDIS_MNEMONIC_XABORT: case ZYDIS_MNEMONIC_ENTER:
-    case ZYDIS_MNEMONIC_LEAVE: case ZYDIS_MNEMONIC_HLT: case ZYDIS_MNEMONIC_CLI:
-    case ZYDIS_MNEMONIC_STI: case ZYDIS_MNEMONIC_MASKMOVQ: case ZYDIS_MNEMONIC_MASKMOVDQU:
-    case ZYDIS_MNEMONIC_VMASKMOVDQU: case ZYDIS_MNEMONIC_XLAT:
+    case ZYDIS_MNEMONIC_CPUID:
+    case ZYDIS_MNEMONIC_RDTSC:
+    case ZYDIS_MNEMONIC_RDTSCP:
+    case ZYDIS_MNEMONIC_RDPMC:
+    case ZYDIS_MNEMONIC_XGETBV:
+    case ZYDIS_MNEMONIC_RDPID:
+    case ZYDIS_MNEMONIC_XBEGIN:
+    case ZYDIS_MNEMONIC_XABORT:
+    case ZYDIS_MNEMONIC_ENTER:
+    case ZYDIS_MNEMONIC_LEAVE:
+    case ZYDIS_MNEMONIC_HLT:
+    case ZYDIS_MNEMONIC_CLI:
+    case ZYDIS_MNEMONIC_STI:
+    case ZYDIS_MNEMONIC_MASKMOVQ:
+    case ZYDIS_MNEMONIC_MASKMOVDQU:
+    case ZYDIS_MNEMONIC_VMASKMOVDQU:
+    case ZYDIS_MNEMONIC_XLAT:
         return true;
     default:
         return false;
@@ -281,9 +313,14 @@ static bool is_system_register(const ZydisDecodedOperand *o)
     if (o->type != ZYDIS_OPERAND_TYPE_REGISTER)
         return false;
     switch (ZydisRegisterGetClass(o->reg.value)) {
-    case ZYDIS_REGCLASS_SEGMENT: case ZYDIS_REGCLASS_CONTROL: case ZYDIS_REGCLASS_DEBUG:
-    case ZYDIS_REGCLASS_TABLE: case ZYDIS_REGCLASS_TEST: case ZYDIS_REGCLASS_BOUND:
-    case ZYDIS_REGCLASS_X87: case ZYDIS_REGCLASS_MMX:
+    case ZYDIS_REGCLASS_SEGMENT:
+    case ZYDIS_REGCLASS_CONTROL:
+    case ZYDIS_REGCLASS_DEBUG:
+    case ZYDIS_REGCLASS_TABLE:
+    case ZYDIS_REGCLASS_TEST:
+    case ZYDIS_REGCLASS_BOUND:
+    case ZYDIS_REGCLASS_X87:
+    case ZYDIS_REGCLASS_MMX:
         return true;
     default:
         return false;
@@ -305,8 +342,8 @@ static bool read_line(struct reading *r, const struct line *line)
             return false;
         lost |= o->type == ZYDIS_OPERAND_TYPE_REGISTER &&
                 (o->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE) &&
-                r->checked == ZydisRegisterGetLargestEnclosing(ZYDIS_MACHINE_MODE_LONG_64,
-                                                               o->reg.value);
+                r->checked ==
+                    ZydisRegisterGetLargestEnclosing(ZYDIS_MACHINE_MODE_LONG_64, o->reg.value);
     }
     if (lost)
         r->checked = ZYDIS_REGISTER_NONE;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * verifier.h - what emitted host code may do, checked by reading it: it shares nothing with the code that
- * wrote it but the layout of the context block.
+ * verifier.h - what emitted host code may do, checked by reading it: it shares nothing with the
+ * code that wrote it but the layout of the context block.
  */
 #ifndef ORIGAMI_TEST_LOCKSTEP_VERIFIER_H
 #define ORIGAMI_TEST_LOCKSTEP_VERIFIER_H
