@@ -62,8 +62,8 @@ struct witness {
     uint64_t seen[2];
 };
 
-/* Does the property compare windows instead of memory? Only mode sensitivity under a map that looks at
- * the mode; the pairs of "privileged" differ in the mode and in nothing else. */
+/* Does the property compare windows instead of memory? Only mode sensitivity under a map that looks
+ * at the mode; the pairs of "privileged" differ in the mode and in nothing else. */
 bool property_equal_windows(const struct isa_description *description, enum property property);
 
 /* 0 or -ENOMEM. */

@@ -2,15 +2,15 @@
 /*
  * engine.h - the virtual machine (struct vm) and the virtual CPU (struct vcpu).
  *
- * The engine is the control program of Popek and Goldberg: dispatcher, allocator and interpreters. It
- * knows guest memory, virtual CPUs, interrupt controllers and timers; it knows nothing of the machine's
- * devices, which it reaches only through struct machine_operations. The sources build twice: freestanding
- * (the engine process: no libc, general registers only, so the guest's vector state stays live in the
- * CPU) and hosted (a library for tests, sanitizers and fuzzers).
+ * The engine is the control program of Popek and Goldberg: dispatcher, allocator and interpreters.
+ * It knows guest memory, virtual CPUs, interrupt controllers and timers; it knows nothing of the
+ * machine's devices, which it reaches only through struct machine_operations. The sources build
+ * twice: freestanding (the engine process: no libc, general registers only, so the guest's vector
+ * state stays live in the CPU) and hosted (a library for tests, sanitizers and fuzzers).
  *
- * Errors: functions that can fail return 0 or -errno. -EFAULT means exactly one thing in the engine: a
- * guest exception was raised in vcpu->fault and the current instruction must be abandoned; pass it up.
- * No mutable globals: everything hangs off struct vm or struct vcpu.
+ * Errors: functions that can fail return 0 or -errno. -EFAULT means exactly one thing in the
+ * engine: a guest exception was raised in vcpu->fault and the current instruction must be
+ * abandoned; pass it up. No mutable globals: everything hangs off struct vm or struct vcpu.
  */
 #ifndef ORIGAMI_ENGINE_H
 #define ORIGAMI_ENGINE_H
@@ -33,24 +33,24 @@ struct vm;
 struct vcpu;
 
 /* ---- RFLAGS, CR0, CR4, EFER: architectural bits (SDM Vol. 3, 2.3, 2.5, 2.2.1) ---- */
-#define FLAG_CF   (1u << 0)
-#define FLAG_ONE  (1u << 1) /* always set */
-#define FLAG_PF   (1u << 2)
-#define FLAG_AF   (1u << 4)
-#define FLAG_ZF   (1u << 6)
-#define FLAG_SF   (1u << 7)
-#define FLAG_TF   (1u << 8)
-#define FLAG_IF   (1u << 9)
-#define FLAG_DF   (1u << 10)
-#define FLAG_OF   (1u << 11)
-#define FLAG_IOPL (3u << 12)
-#define FLAG_NT   (1u << 14)
-#define FLAG_RF   (1u << 16)
-#define FLAG_VM   (1u << 17)
-#define FLAG_AC   (1u << 18)
-#define FLAG_VIF  (1u << 19)
-#define FLAG_VIP  (1u << 20)
-#define FLAG_ID   (1u << 21)
+#define FLAG_CF         (1u << 0)
+#define FLAG_ONE        (1u << 1) /* always set */
+#define FLAG_PF         (1u << 2)
+#define FLAG_AF         (1u << 4)
+#define FLAG_ZF         (1u << 6)
+#define FLAG_SF         (1u << 7)
+#define FLAG_TF         (1u << 8)
+#define FLAG_IF         (1u << 9)
+#define FLAG_DF         (1u << 10)
+#define FLAG_OF         (1u << 11)
+#define FLAG_IOPL       (3u << 12)
+#define FLAG_NT         (1u << 14)
+#define FLAG_RF         (1u << 16)
+#define FLAG_VM         (1u << 17)
+#define FLAG_AC         (1u << 18)
+#define FLAG_VIF        (1u << 19)
+#define FLAG_VIP        (1u << 20)
+#define FLAG_ID         (1u << 21)
 #define FLAG_ARITHMETIC (FLAG_CF | FLAG_PF | FLAG_AF | FLAG_ZF | FLAG_SF | FLAG_OF)
 
 #define CR0_PE (1u << 0)
@@ -100,10 +100,24 @@ struct vcpu;
 
 /* ---- Exceptions (SDM Vol. 3, table 6-1) ---- */
 enum exception {
-    EXCEPTION_DE = 0, EXCEPTION_DB = 1, EXCEPTION_NMI = 2, EXCEPTION_BP = 3, EXCEPTION_OF = 4,
-    EXCEPTION_BR = 5, EXCEPTION_UD = 6, EXCEPTION_NM = 7, EXCEPTION_DF = 8, EXCEPTION_TS = 10,
-    EXCEPTION_NP = 11, EXCEPTION_SS = 12, EXCEPTION_GP = 13, EXCEPTION_PF = 14, EXCEPTION_MF = 16,
-    EXCEPTION_AC = 17, EXCEPTION_MC = 18, EXCEPTION_XM = 19
+    EXCEPTION_DE = 0,
+    EXCEPTION_DB = 1,
+    EXCEPTION_NMI = 2,
+    EXCEPTION_BP = 3,
+    EXCEPTION_OF = 4,
+    EXCEPTION_BR = 5,
+    EXCEPTION_UD = 6,
+    EXCEPTION_NM = 7,
+    EXCEPTION_DF = 8,
+    EXCEPTION_TS = 10,
+    EXCEPTION_NP = 11,
+    EXCEPTION_SS = 12,
+    EXCEPTION_GP = 13,
+    EXCEPTION_PF = 14,
+    EXCEPTION_MF = 16,
+    EXCEPTION_AC = 17,
+    EXCEPTION_MC = 18,
+    EXCEPTION_XM = 19
 };
 
 /* A raised but not yet delivered guest exception. */
@@ -116,34 +130,36 @@ struct fault {
 
 /* ---- Why vcpu_run returned (always at an instruction boundary, state precise) ---- */
 enum vcpu_exit {
-    EXIT_BUDGET,     /* the budget is used up */
-    EXIT_KICK,       /* the machine asked for attention (command pending) */
-    EXIT_DEADLINE,   /* the machine's own timer deadline has come */
-    EXIT_HALTED,     /* HLT with nothing pending: wait until vm_next_deadline() or an interrupt */
-    EXIT_SHUTDOWN,   /* triple fault */
-    EXIT_STOPPED,    /* the machine process ended the run (power-off, reset, debug-exit) */
-    EXIT_INTERNAL    /* the engine cannot go on; vcpu->internal_error says why */
+    EXIT_BUDGET,   /* the budget is used up */
+    EXIT_KICK,     /* the machine asked for attention (command pending) */
+    EXIT_DEADLINE, /* the machine's own timer deadline has come */
+    EXIT_HALTED,   /* HLT with nothing pending: wait until vm_next_deadline() or an interrupt */
+    EXIT_SHUTDOWN, /* triple fault */
+    EXIT_STOPPED,  /* the machine process ended the run (power-off, reset, debug-exit) */
+    EXIT_INTERNAL  /* the engine cannot go on; vcpu->internal_error says why */
 };
 
 /* ---- What the engine asks of the machine; the only way to the devices. ----
- * Called synchronously from the vCPU's thread in the middle of an instruction. Data is little-endian.
- * Both return 0, or -ECANCELED when the machine wants the vCPU to stop at the next boundary (the access
- * itself has been carried out). Reads of nothing give all ones. */
+ * Called synchronously from the vCPU's thread in the middle of an instruction. Data is
+ * little-endian. Both return 0, or -ECANCELED when the machine wants the vCPU to stop at the next
+ * boundary (the access itself has been carried out). Reads of nothing give all ones. */
 struct machine_operations {
     int (*port)(struct vcpu *vcpu, uint16_t port, unsigned size, bool write, uint32_t *value);
-    int (*mmio)(struct vcpu *vcpu, uint64_t gpa, unsigned size /* 1..8 */, bool write, uint64_t *value);
-    /* Takes what the machine posted since the last call (interrupt lines, MSIs, its deadline); called at an
-     * instruction boundary after a kick. Returns 0, -ECANCELED (stop), or -EAGAIN (EXIT_KICK). */
+    int (*mmio)(struct vcpu *vcpu, uint64_t gpa, unsigned size /* 1..8 */, bool write,
+                uint64_t *value);
+    /* Takes what the machine posted since the last call (interrupt lines, MSIs, its deadline);
+     * called at an instruction boundary after a kick. Returns 0, -ECANCELED (stop), or -EAGAIN
+     * (EXIT_KICK). */
     int (*sync)(struct vcpu *vcpu);
 };
 
 /* ---- Statistics: what the paper promises, counted ---- */
 struct vcpu_statistics {
-    uint64_t direct;                        /* run by translated code, engine not entered (later tiers) */
-    uint64_t native[CLASS_COUNT];           /* run natively by stub, by class */
-    uint64_t interpreted[INTERPRETER_COUNT];/* by interpreter */
-    uint64_t interpreted_class[CLASS_COUNT];/* the same, by class */
-    uint64_t native_bounced;                /* of native: operand through a bounce buffer */
+    uint64_t direct;              /* run by translated code, engine not entered (later tiers) */
+    uint64_t native[CLASS_COUNT]; /* run natively by stub, by class */
+    uint64_t interpreted[INTERPRETER_COUNT]; /* by interpreter */
+    uint64_t interpreted_class[CLASS_COUNT]; /* the same, by class */
+    uint64_t native_bounced;                 /* of native: operand through a bounce buffer */
     uint64_t exceptions[32];
     uint64_t interrupts, nmis, halts;
     uint64_t port_exits, mmio_exits, port_internal, mmio_internal;
@@ -156,7 +172,8 @@ struct vcpu_statistics {
 struct stub_cache; /* step/stub.h */
 struct translator; /* translator/translator.h */
 
-/* The page instructions are being fetched from: a translation kept while the TLB's generation lasts. */
+/* The page instructions are being fetched from: a translation kept while the TLB's generation
+ * lasts. */
 struct fetch_page {
     uint64_t page; /* linear >> 12 */
     uint64_t generation;
@@ -169,21 +186,22 @@ struct vcpu {
     unsigned id; /* also the APIC id */
 
     /* Derived from r by vcpu_mode_changed(): never saved. */
-    uint8_t code_size;     /* 16, 32, 64 */
-    uint8_t stack_size;    /* bytes of rSP in use: 2, 4, 8 */
-    bool long_mode;        /* EFER.LMA */
-    bool long_code;        /* LMA and CS.L: 64-bit code */
-    bool flat;             /* reserved for translators */
-    uint64_t rip_mask;     /* 0xffff, 0xffffffff or all ones */
+    uint8_t code_size;  /* 16, 32, 64 */
+    uint8_t stack_size; /* bytes of rSP in use: 2, 4, 8 */
+    bool long_mode;     /* EFER.LMA */
+    bool long_code;     /* LMA and CS.L: 64-bit code */
+    bool flat;          /* reserved for translators */
+    uint64_t rip_mask;  /* 0xffff, 0xffffffff or all ones */
 
     /* The instruction being carried out. */
-    uint64_t next_rip;     /* where RIP goes when it completes; branches overwrite it */
-    struct fault fault;    /* valid after -EFAULT */
+    uint64_t next_rip;  /* where RIP goes when it completes; branches overwrite it */
+    struct fault fault; /* valid after -EFAULT */
     bool nmi_pending, smi_pending, init_pending;
     uint32_t debug_pending; /* DR6 bits of debug traps to deliver at the next boundary */
 
-    /* Set asynchronously (by another thread or the machine): something to look at before the next step. */
-    uint32_t attention;    /* ATTENTION_*; use vcpu_raise() */
+    /* Set asynchronously (by another thread or the machine): something to look at before the next
+     * step. */
+    uint32_t attention; /* ATTENTION_*; use vcpu_raise() */
 
     uint8_t data_breakpoints; /* DR7 enables at least one data breakpoint */
 
@@ -195,9 +213,9 @@ struct vcpu {
     uint64_t instructions;   /* retired since power-on: the clock of deterministic runs */
     uint64_t boundary_check; /* instruction count at which timers are looked at again */
     struct vcpu_statistics statistics;
-    uint32_t own_kick;       /* where kick points until someone else lends a word */
+    uint32_t own_kick;          /* where kick points until someone else lends a word */
     const char *internal_error; /* constant text after EXIT_INTERNAL */
-    void *host;              /* the embedder's (process glue, test harness) */
+    void *host;                 /* the embedder's (process glue, test harness) */
 };
 
 #define ATTENTION_INTERRUPT 1u /* a controller may have something for INTR, NMI, INIT, SIPI */
@@ -220,7 +238,8 @@ struct vm {
 
 /* ---- Creation ---- */
 /* Everything zero but what the caller then sets; memory slots are added with memory_add_slot(). */
-void vm_init(struct vm *vm, const struct cpu_model *model, const struct machine_operations *machine);
+void vm_init(struct vm *vm, const struct cpu_model *model,
+             const struct machine_operations *machine);
 /* Attaches vcpu number id; `stubs` is its private executable area, made with stub_cache_init(). */
 void vcpu_init(struct vcpu *vcpu, struct vm *vm, unsigned id, struct stub_cache *stubs);
 /* Power-on or INIT state (SDM Vol. 3, table 9-1). */
@@ -229,12 +248,13 @@ void vcpu_reset(struct vcpu *vcpu, bool init);
 /* ---- Running ---- */
 /*
  * Runs at most `budget` guest instructions (repeated string instructions count once per page run).
- * Returns why it stopped. State is precise: at an instruction boundary, events delivered or pending.
+ * Returns why it stopped. State is precise: at an instruction boundary, events delivered or
+ * pending.
  */
 enum vcpu_exit vcpu_run(struct vcpu *vcpu, uint64_t budget);
 
-/* Must be called after any change of CR0, CR3, CR4, EFER, CPL, CS, SS or RFLAGS.AC/VM by anything but
- * the helpers in interpreter/: recomputes the derived fields and the TLB's view. */
+/* Must be called after any change of CR0, CR3, CR4, EFER, CPL, CS, SS or RFLAGS.AC/VM by anything
+ * but the helpers in interpreter/: recomputes the derived fields and the TLB's view. */
 void vcpu_mode_changed(struct vcpu *vcpu);
 
 static inline void vcpu_raise(struct vcpu *vcpu, uint32_t attention)

@@ -44,7 +44,8 @@ static void *locate_statistics(struct vcpu *vcpu)
     return &vcpu->statistics;
 }
 
-/* Bits that no state the engine itself produces could have are dropped: a saved file is not trusted. */
+/* Bits that no state the engine itself produces could have are dropped: a saved file is not
+ * trusted. */
 static void registers_changed(struct vcpu *vcpu)
 {
     struct vcpu_registers *r = &vcpu->r;
@@ -69,7 +70,8 @@ static void controllers_changed(struct vcpu *vcpu)
 }
 
 static const struct part parts[STATE_PART_COUNT] = {
-    [STATE_REGISTERS] = { 1, sizeof(struct vcpu_registers), locate_registers, registers_changed, false },
+    [STATE_REGISTERS] = { 1, sizeof(struct vcpu_registers), locate_registers, registers_changed,
+                          false },
     [STATE_EXTENDED] = { 1, XSAVE_AREA_SIZE, NULL, NULL, false },
     [STATE_LAPIC] = { 1, sizeof(struct lapic), locate_lapic, controllers_changed, false },
     [STATE_IOAPIC] = { 1, sizeof(struct ioapic), locate_ioapic, controllers_changed, false },

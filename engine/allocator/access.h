@@ -29,15 +29,15 @@
 /*
  * Segment checks (limit, type, null, canonical) for [offset, offset + size) through segment
  * `segment`. `size` >= 1. Raises #GP(0), or #SS(0) through SS (and for non-canonical rSP/rBP-based
- * operands), and #AC(0) if alignment checking is on and the linear address is not a multiple of what
- * `size` asks for: 2, 4 and 8 themselves, 10 asks for 8, and vectors by vendor.
- * Offsets wrap at the address size before they come here.
+ * operands), and #AC(0) if alignment checking is on and the linear address is not a multiple of
+ * what `size` asks for: 2, 4 and 8 themselves, 10 asks for 8, and vectors by vendor. Offsets wrap
+ * at the address size before they come here.
  */
 int segment_linear(struct vcpu *vcpu, unsigned segment, uint64_t offset, unsigned size,
                    unsigned access, uint64_t *linear) MUST_CHECK;
 
-/* #AC(0) if alignment checking is on and `linear` is not a multiple of `alignment`: for operands whose
- * alignment does not follow from their size. */
+/* #AC(0) if alignment checking is on and `linear` is not a multiple of `alignment`: for operands
+ * whose alignment does not follow from their size. */
 int alignment_check(struct vcpu *vcpu, uint64_t linear, unsigned alignment) MUST_CHECK;
 
 /* What one linear page is right now. */

@@ -60,11 +60,11 @@ struct tlb_view {
 struct tlb {
     struct tlb_view view[TLB_WHOS * TLB_KINDS];
     uint64_t
-        generation; /* changes whenever any entry is dropped or a mode that matters changes; lets
-                       others cache a translation beside it. Replacing an entry does not count. */
+        generation;   /* changes whenever any entry is dropped or a mode that matters changes; lets
+                         others cache a translation beside it. Replacing an entry does not count. */
     uint64_t flushes; /* changes whenever an entry is dropped, but not with a mode */
-    uint16_t asid;  /* the current PCID (0 when CR4.PCIDE is clear) */
-    uint16_t tag;   /* its tag */
+    uint16_t asid;    /* the current PCID (0 when CR4.PCIDE is clear) */
+    uint16_t tag;     /* its tag */
     uint16_t global_tag;
     uint16_t last_tag;       /* the last one given out */
     uint32_t current;        /* enum tlb_who of an ordinary access at the current CPL */

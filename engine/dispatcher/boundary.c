@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * boundary.c - what happens between two instructions, in the priority order of SDM Vol. 3, table 6-2:
- * debug traps of the last instruction, NMI, maskable interrupts, then code breakpoints of the next one.
+ * boundary.c - what happens between two instructions, in the priority order of SDM Vol. 3, table
+ * 6-2: debug traps of the last instruction, NMI, maskable interrupts, then code breakpoints of the
+ * next one.
  */
 #include "dispatcher.h"
 #include "../interpreter/debugregister.h"
 #include "../interpreter/interpreter.h"
 #include "../support.h"
 
-/* Instructions between looks at the timers: bounds how late a timer interrupt can be, about 10 us in each
- * tier. Runs that count instructions use one number, so that every tier takes an interrupt at the same
- * instruction. */
+/* Instructions between looks at the timers: bounds how late a timer interrupt can be, about 10 us
+ * in each tier. Runs that count instructions use one number, so that every tier takes an interrupt
+ * at the same instruction. */
 #ifdef ORIGAMI_HOSTILE
 enum { INTERVAL_STEP = 1, INTERVAL_SOFT = 1, INTERVAL_COUNTED = 1 };
 #else

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * dispatcher.c - the dispatcher D: one instruction at a time (the Step tier), each to its stub or its
- * interpreter, and every exception to the guest.
+ * dispatcher.c - the dispatcher D: one instruction at a time (the Step tier), each to its stub or
+ * its interpreter, and every exception to the guest.
  */
 #include "dispatcher.h"
 #include "../interpreter/interpreter.h"

@@ -11,8 +11,8 @@
 /* Finds the decoded instruction at CS:RIP. 0, or -EFAULT (#PF, #GP) with RIP's fault. */
 int fetch(struct vcpu *vcpu, struct stub_entry **out) MUST_CHECK;
 
-/* Between two instructions: machine requests, timers, debug traps, interrupts, HLT, code breakpoints.
- * BOUNDARY_GO: carry on with the next instruction; otherwise the exit to report. */
+/* Between two instructions: machine requests, timers, debug traps, interrupts, HLT, code
+ * breakpoints. BOUNDARY_GO: carry on with the next instruction; otherwise the exit to report. */
 #define BOUNDARY_GO (-1)
 int boundary(struct vcpu *vcpu) MUST_CHECK;
 

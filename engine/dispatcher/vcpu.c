@@ -37,8 +37,8 @@ static void segment_reset(struct segment_register *segment, uint16_t rights)
     segment->rights = rights;
 }
 
-/* SDM Vol. 3, table 9-1. INIT keeps x87 and vector state, XCR0, MSRs other than those listed, and the
- * cache bits of CR0. */
+/* SDM Vol. 3, table 9-1. INIT keeps x87 and vector state, XCR0, MSRs other than those listed, and
+ * the cache bits of CR0. */
 void vcpu_reset(struct vcpu *vcpu, bool init)
 {
     struct vcpu_registers *r = &vcpu->r;

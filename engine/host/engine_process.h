@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * engine_process.h - what one engine process holds: its end of the wire, the virtual machine, and the one
- * virtual CPU it runs. Lives in memory of its own; nothing of it is global.
+ * engine_process.h - what one engine process holds: its end of the wire, the virtual machine, and
+ * the one virtual CPU it runs. Lives in memory of its own; nothing of it is global.
  */
 #ifndef ORIGAMI_ENGINE_PROCESS_H
 #define ORIGAMI_ENGINE_PROCESS_H
@@ -21,8 +21,8 @@ struct engine_process {
     struct stub_cache stubs;
 };
 
-/* Hands `exit` (already filled in channel->exit) to the machine and carries out its commands until one lets
- * the guest go on. 0 or -ECANCELED (stop at the next boundary); QUIT does not return. */
+/* Hands `exit` (already filled in channel->exit) to the machine and carries out its commands until
+ * one lets the guest go on. 0 or -ECANCELED (stop at the next boundary); QUIT does not return. */
 int process_converse(struct engine_process *process, uint32_t reason);
 
 /* The vCPU's life: never returns. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * freestanding.c - the engine process from its first instruction to its run loop: relocate, read the set-up,
- * confine itself, move, map guest memory, install signal handlers and the final filter.
+ * freestanding.c - the engine process from its first instruction to its run loop: relocate, read
+ * the set-up, confine itself, move, map guest memory, install signal handlers and the final filter.
  */
 #include "engine_process.h"
 #include "image.h"
@@ -73,8 +73,11 @@ static int memory_map(struct engine_process *process)
                                MAP_SHARED_OBJECT | MAP_NO_RESERVE, slot->fd, slot->fd_offset);
         if (system_failed(host))
             return (int)host;
-        struct memory_slot mapped = { .gpa = slot->gpa, .size = slot->size, .fd = -1,
-                                      .host = (uint8_t *)(uintptr_t)host, .flags = slot->flags,
+        struct memory_slot mapped = { .gpa = slot->gpa,
+                                      .size = slot->size,
+                                      .fd = -1,
+                                      .host = (uint8_t *)(uintptr_t)host,
+                                      .flags = slot->flags,
                                       .fd_offset = slot->fd_offset };
         int status = memory_add_slot(memory, &mapped);
         if (status)
@@ -98,7 +101,8 @@ static void descriptors_close(const struct wire_setup *setup)
         system1(SYSTEM_close, fd);
 }
 
-/* The executable view, with `data` writable bytes right behind it, and the writable view elsewhere. */
+/* The executable view, with `data` writable bytes right behind it, and the writable view elsewhere.
+ */
 static int code_map(int fd, uint64_t size, uint64_t data, uint8_t **view, uint8_t **code)
 {
     long area = system_map(0, size + data, PROTECT_READ | PROTECT_WRITE,
@@ -126,7 +130,8 @@ static int stubs_map(struct engine_process *process)
     return status;
 }
 
-/* The Soft tier, if it is wanted and the host can: otherwise the guest simply runs in the Step tier. */
+/* The Soft tier, if it is wanted and the host can: otherwise the guest simply runs in the Step
+ * tier. */
 static int translator_map(struct engine_process *process)
 {
     const uint64_t size = (sizeof(struct translator) + 4095) & ~4095ull;
@@ -170,9 +175,9 @@ static void signal_handler(int signal, void *information, void *context)
     }
     if (!stub_contains(&process->stubs, uc->ip)) {
         process->vcpu.statistics.exceptions[31] = uc->ip; /* for a debugger */
-        process_fail(process, uc->trap == EXCEPTION_PF && uc->error & 4 && signal == 7 ?
-                                  "the host could not supply guest memory" :
-                                  "the engine itself faulted");
+        process_fail(process, uc->trap == EXCEPTION_PF && uc->error & 4 && signal == 7
+                                  ? "the host could not supply guest memory"
+                                  : "the engine itself faulted");
     }
     data->faulted = 1;
     data->trap = uc->trap;
@@ -181,9 +186,10 @@ static void signal_handler(int signal, void *information, void *context)
     uc->ip = (uint64_t)(uintptr_t)process->stubs.exit[2]; /* the one that also clears DF */
 }
 
-/* The guest's RSP is live while its code runs. Were it to point into the signal stack, the kernel would take
- * that stack for the one in use and put the frame where the guest says; with AUTODISARM it does not look. The
- * page with the process pointer can't be written, however deep the handler's stack gets. */
+/* The guest's RSP is live while its code runs. Were it to point into the signal stack, the kernel
+ * would take that stack for the one in use and put the frame where the guest says; with AUTODISARM
+ * it does not look. The page with the process pointer can't be written, however deep the handler's
+ * stack gets. */
 #define SIGNAL_HEAD 4096u
 
 static int signals_install(struct engine_process *process, uint64_t signal_stack)
@@ -252,7 +258,8 @@ void extended_state_load(struct vcpu *vcpu, const void *area, uint64_t mask)
                      : "memory");
 }
 
-/* The guest's initial extended state (SDM Vol. 3, table 9-1): nothing of the launcher's shines through. */
+/* The guest's initial extended state (SDM Vol. 3, table 9-1): nothing of the launcher's shines
+ * through. */
 static void extended_state_reset(struct vcpu *vcpu)
 {
     _Alignas(64) uint8_t image[XSAVE_AREA_SIZE];
@@ -268,9 +275,12 @@ static void clock_set_up(struct engine_process *process)
 {
     const struct wire_setup *setup = &process->setup;
     process->vm.clock = (struct clock){
-        .mode = setup->clock_mode, .shift = setup->clock_shift & 63,
-        .multiplier = setup->clock_multiplier, .host_base = setup->clock_host_base,
-        .offset = setup->clock_offset, .wall_base = setup->clock_wall_base,
+        .mode = setup->clock_mode,
+        .shift = setup->clock_shift & 63,
+        .multiplier = setup->clock_multiplier,
+        .host_base = setup->clock_host_base,
+        .offset = setup->clock_offset,
+        .wall_base = setup->clock_wall_base,
     };
     process->vm.deterministic = setup->clock_mode == CLOCK_INSTRUCTIONS;
     memcpy(process->vm.random_state, setup->random_seed, sizeof(process->vm.random_state));

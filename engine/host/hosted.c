@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * hosted.c - what the freestanding engine does with the CPU itself, done inside an ordinary process.
+ * hosted.c - what the freestanding engine does with the CPU itself, done inside an ordinary
+ * process.
  */
 #include <signal.h>
 #include <stdlib.h>
@@ -105,7 +106,8 @@ static void handler(int number, siginfo_t *information, void *context)
     data->trap = (uint64_t)uc->uc_mcontext.gregs[REG_TRAPNO];
     data->error = (uint64_t)uc->uc_mcontext.gregs[REG_ERR];
     data->address = (uint64_t)uc->uc_mcontext.gregs[REG_CR2];
-    uc->uc_mcontext.gregs[REG_RIP] = (greg_t)(uintptr_t)running->exit[2]; /* the one that also clears DF */
+    uc->uc_mcontext.gregs[REG_RIP] =
+        (greg_t)(uintptr_t)running->exit[2]; /* the one that also clears DF */
 }
 
 static int handlers_install(void)
@@ -115,8 +117,8 @@ static int handlers_install(void)
     stack_t old;
     if (sigaltstack(NULL, &old) == 0 && (old.ss_flags & SS_DISABLE)) {
         stack_t stack = { .ss_size = 65536 };
-        stack.ss_sp = mmap(NULL, stack.ss_size, PROT_READ | PROT_WRITE,
-                           MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        stack.ss_sp =
+            mmap(NULL, stack.ss_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         if (stack.ss_sp == MAP_FAILED || sigaltstack(&stack, NULL))
             return -ENOMEM;
     }
@@ -202,8 +204,9 @@ void hosted_clock_init(struct vm *vm, enum clock_mode mode)
 {
     uint32_t low, high;
     __asm__ volatile("rdtsc" : "=a"(low), "=d"(high));
-    vm->clock = (struct clock){ .mode = mode, .shift = 0, .multiplier = 1,
-                                .host_base = (uint64_t)high << 32 | low };
+    vm->clock = (struct clock){
+        .mode = mode, .shift = 0, .multiplier = 1, .host_base = (uint64_t)high << 32 | low
+    };
     vm->deterministic = mode == CLOCK_INSTRUCTIONS;
 }
 

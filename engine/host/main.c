@@ -8,7 +8,8 @@
 #include "../state.h"
 #include "../support.h"
 
-static long futex(uint32_t *word, int operation, uint32_t value, const struct kernel_timespec *timeout)
+static long futex(uint32_t *word, int operation, uint32_t value,
+                  const struct kernel_timespec *timeout)
 {
     return system4(SYSTEM_futex, (uintptr_t)word, operation, value, (uintptr_t)timeout);
 }
@@ -56,10 +57,10 @@ static void state_command(struct engine_process *process, const struct wire_repl
         status = state_get(&process->vcpu, reply->part, channel->state, WIRE_STATE_SIZE, &size);
         channel->reply.state_size = (uint32_t)size;
     } else {
-        status = reply->state_size > WIRE_STATE_SIZE ?
-                     -EINVAL :
-                     state_set(&process->vcpu, reply->part, reply->version, channel->state,
-                               reply->state_size);
+        status = reply->state_size > WIRE_STATE_SIZE
+                     ? -EINVAL
+                     : state_set(&process->vcpu, reply->part, reply->version, channel->state,
+                                 reply->state_size);
     }
     channel->exit.reason = WIRE_EXIT_STATE;
     channel->exit.status = status;
@@ -150,7 +151,8 @@ static struct engine_process *process_of(struct vcpu *vcpu)
     return (struct engine_process *)(void *)((char *)vcpu - offsetof(struct engine_process, vcpu));
 }
 
-static int operation_port(struct vcpu *vcpu, uint16_t port, unsigned size, bool write, uint32_t *value)
+static int operation_port(struct vcpu *vcpu, uint16_t port, unsigned size, bool write,
+                          uint32_t *value)
 {
     struct engine_process *process = process_of(vcpu);
     struct wire_exit *exit = &process->channel->exit;
@@ -164,7 +166,8 @@ static int operation_port(struct vcpu *vcpu, uint16_t port, unsigned size, bool 
     return status;
 }
 
-static int operation_mmio(struct vcpu *vcpu, uint64_t gpa, unsigned size, bool write, uint64_t *value)
+static int operation_mmio(struct vcpu *vcpu, uint64_t gpa, unsigned size, bool write,
+                          uint64_t *value)
 {
     struct engine_process *process = process_of(vcpu);
     struct wire_exit *exit = &process->channel->exit;

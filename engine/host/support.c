@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * support.c - the C library's memory functions for the freestanding build. The string instructions keep
- * the compiler from turning a loop here into a call of itself, and touch no vector register.
+ * support.c - the C library's memory functions for the freestanding build. The string instructions
+ * keep the compiler from turning a loop here into a call of itself, and touch no vector register.
  */
 #include "../support.h"
 

@@ -10,10 +10,23 @@
 #include <stdint.h>
 
 enum {
-    SYSTEM_mmap = 9, SYSTEM_mprotect = 10, SYSTEM_munmap = 11, SYSTEM_close = 3,
-    SYSTEM_rt_sigaction = 13, SYSTEM_rt_sigprocmask = 14, SYSTEM_rt_sigreturn = 15,
-    SYSTEM_getpid = 39, SYSTEM_ftruncate = 77, SYSTEM_getppid = 110, SYSTEM_sigaltstack = 131,
-    SYSTEM_prctl = 157, SYSTEM_dup2 = 33, SYSTEM_arch_prctl = 158, SYSTEM_futex = 202, SYSTEM_exit_group = 231, SYSTEM_seccomp = 317,
+    SYSTEM_mmap = 9,
+    SYSTEM_mprotect = 10,
+    SYSTEM_munmap = 11,
+    SYSTEM_close = 3,
+    SYSTEM_rt_sigaction = 13,
+    SYSTEM_rt_sigprocmask = 14,
+    SYSTEM_rt_sigreturn = 15,
+    SYSTEM_getpid = 39,
+    SYSTEM_ftruncate = 77,
+    SYSTEM_getppid = 110,
+    SYSTEM_sigaltstack = 131,
+    SYSTEM_prctl = 157,
+    SYSTEM_dup2 = 33,
+    SYSTEM_arch_prctl = 158,
+    SYSTEM_futex = 202,
+    SYSTEM_exit_group = 231,
+    SYSTEM_seccomp = 317,
     SYSTEM_memfd_create = 319
 };
 
@@ -30,21 +43,21 @@ static inline long system6(long number, uint64_t a, uint64_t b, uint64_t c, uint
                      : "rcx", "r11", "memory");
     return result;
 }
-#define system1(n, a)          system6(n, (uint64_t)(a), 0, 0, 0, 0, 0)
-#define system2(n, a, b)       system6(n, (uint64_t)(a), (uint64_t)(b), 0, 0, 0, 0)
-#define system3(n, a, b, c)    system6(n, (uint64_t)(a), (uint64_t)(b), (uint64_t)(c), 0, 0, 0)
-#define system4(n, a, b, c, d) \
+#define system1(n, a)       system6(n, (uint64_t)(a), 0, 0, 0, 0, 0)
+#define system2(n, a, b)    system6(n, (uint64_t)(a), (uint64_t)(b), 0, 0, 0, 0)
+#define system3(n, a, b, c) system6(n, (uint64_t)(a), (uint64_t)(b), (uint64_t)(c), 0, 0, 0)
+#define system4(n, a, b, c, d)                                                                     \
     system6(n, (uint64_t)(a), (uint64_t)(b), (uint64_t)(c), (uint64_t)(d), 0, 0)
 
-#define PROTECT_READ 1
-#define PROTECT_WRITE 2
-#define PROTECT_EXECUTE 4
+#define PROTECT_READ      1
+#define PROTECT_WRITE     2
+#define PROTECT_EXECUTE   4
 #define MAP_SHARED_OBJECT 0x01
-#define MAP_PRIVATE_COPY 0x02
-#define MAP_AT 0x10        /* MAP_FIXED */
-#define MAP_NO_FILE 0x20   /* MAP_ANONYMOUS */
-#define MAP_NO_RESERVE 0x4000
-#define MAP_AT_FREE 0x100000 /* MAP_FIXED_NOREPLACE */
+#define MAP_PRIVATE_COPY  0x02
+#define MAP_AT            0x10 /* MAP_FIXED */
+#define MAP_NO_FILE       0x20 /* MAP_ANONYMOUS */
+#define MAP_NO_RESERVE    0x4000
+#define MAP_AT_FREE       0x100000 /* MAP_FIXED_NOREPLACE */
 
 static inline long system_map(uint64_t address, uint64_t size, int protection, int flags, int fd,
                               uint64_t offset)
@@ -87,7 +100,8 @@ struct kernel_ucontext {
     uint64_t flags;
     uint64_t link;
     struct kernel_sigaltstack stack;
-    uint64_t r8, r9, r10, r11, r12, r13, r14, r15, di, si, bp, bx, dx, ax, cx, sp, ip, flags_register;
+    uint64_t r8, r9, r10, r11, r12, r13, r14, r15, di, si, bp, bx, dx, ax, cx, sp, ip,
+        flags_register;
     uint16_t cs, gs, fs, ss;
     uint64_t error, trap, oldmask, cr2;
 };

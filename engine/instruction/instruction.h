@@ -111,8 +111,9 @@ enum interpreter_id {
 #define ROW_WRITES_RSP     (1u << 9)  /* names RSP implicitly beyond push and pop */
 #define ROW_EXPLICIT_16    (1u << 10) /* alignment 16 although size is larger or smaller */
 #define ROW_SHIFT_COUNT    (1u << 11) /* flags depend on a run-time count (shifts, REP SCAS) */
-#define ROW_MANDATORY_66   (1u << 12) /* 66h or its absence is part of the opcode, not an operand size */
-#define ROW_ELSE_NEXT      (1u << 13) /* see below */
+#define ROW_MANDATORY_66                                                                           \
+    (1u << 12)                   /* 66h or its absence is part of the opcode, not an operand size */
+#define ROW_ELSE_NEXT (1u << 13) /* see below */
 /*
  * ROW_MASKED with EVEX matters when evex_mask is not 0. Rows that may be masked but are not
  * ROW_MASKED (the manual's "NF" exception classes) read their whole operand. Compress and expand

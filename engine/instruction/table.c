@@ -30,7 +30,9 @@ _Static_assert(ROW_NUMBER_COUNT < INDEX_HAS_MODRM, "row numbers fit the index");
 
 /* Second reading: what the rest of the engine sees. */
 #define FLAGS_OF(encoding, attributes_)                                                            \
-    (uint16_t)(((attributes_)&0xffffu) | (((encoding)&PP(3)) == PP(PP_66) || ((encoding)&PP(3)) == NP ? ROW_MANDATORY_66 : 0u))
+    (uint16_t)(                                                                                    \
+        ((attributes_)&0xffffu) |                                                                  \
+        (((encoding)&PP(3)) == PP(PP_66) || ((encoding)&PP(3)) == NP ? ROW_MANDATORY_66 : 0u))
 #define ROW(opcode, encoding, name, immediate_, memory_, flags_, gate_, how_, attributes_)         \
     { .mnemonic = (name), memory_, flags_, gate_, how_, .flags = FLAGS_OF(encoding, attributes_) },
 #define ALT(opcode, encoding, name, immediate_, memory_, flags_, gate_, how_, attributes_)         \

@@ -223,7 +223,8 @@ int extended_gate_xsave(struct vcpu *vcpu)
     return vcpu->r.cr0 & CR0_TS ? fault_raise(vcpu, EXCEPTION_NM) : 0;
 }
 
-uint64_t extended_address(const struct vcpu *vcpu, const struct instruction *insn)
+/* Where the operand lies when nothing is wrong with it: alignment is looked at before the rest. */
+static uint64_t extended_address(const struct vcpu *vcpu, const struct instruction *insn)
 {
     uint64_t base = vcpu->r.segment[insn->segment].base;
 

@@ -114,10 +114,9 @@ void extended_opmask_set(const struct vcpu *vcpu, struct extended_image *image, 
 int extended_gate_fxsave(struct vcpu *vcpu) MUST_CHECK;
 int extended_gate_xsave(struct vcpu *vcpu) MUST_CHECK;
 
-/* Where the operand lies when nothing is wrong with it: alignment is looked at before the rest. */
-uint64_t extended_address(const struct vcpu *vcpu, const struct instruction *insn);
-/* Linear address of an area of `size` bytes, aligned to `alignment` or #GP(0). Its first and its last
- * byte must be accessible, in this order, whatever of it is then touched (as on AMD's processors). */
+/* Linear address of an area of `size` bytes, aligned to `alignment` or #GP(0). Its first and its
+ * last byte must be accessible, in this order, whatever of it is then touched (as on AMD's
+ * processors). */
 int extended_area(struct vcpu *vcpu, const struct instruction *insn, unsigned size,
                   unsigned alignment, unsigned access, uint64_t *linear) MUST_CHECK;
 

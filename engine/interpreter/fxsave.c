@@ -22,9 +22,7 @@ static int fxsave_area(struct vcpu *vcpu, const struct instruction *insn, unsign
 {
     uint64_t offset = operand_offset(vcpu, insn), last;
 
-    int result = alignment_check(vcpu, extended_address(vcpu, insn), 4);
-    if (result == 0)
-        result = segment_linear(vcpu, insn->segment, offset, 4, access, linear);
+    int result = segment_linear(vcpu, insn->segment, offset, 4, access, linear);
     if (result)
         return result;
     if (*linear & 15)

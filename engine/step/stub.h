@@ -85,7 +85,8 @@ struct stub_cache {
     struct stub_entry entry[STUB_ENTRIES];
 };
 
-/* After writing code through the writable view, before running it: makes the CPU forget what it fetched. */
+/* After writing code through the writable view, before running it: makes the CPU forget what it
+ * fetched. */
 void stub_serialize(void);
 
 /* Prepares a cache over the two views and the data page (host/ maps them) and emits entry and exit.

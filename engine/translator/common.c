@@ -49,7 +49,7 @@ static void emit_exit(struct cursor *c)
             emit_register(c, 0x89, reg);
     }
     emit_load(c, REGISTER_RSP, CONTEXT(host_rsp));
-    emit8(c, 0x9c);                          /* pushfq */
+    emit8(c, 0x9c);                           /* pushfq */
     emit_context(c, 0x8f, 0, CONTEXT(flags)); /* pop */
     emit_load(c, REGISTER_RAX, CONTEXT(save));
     emit8(c, 0x48); /* mov [rdi + 56], rax */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * emit.h - writing host code: a cursor in the code area, and the few instruction forms the translator
- * itself uses. None of them changes a flag.
+ * emit.h - writing host code: a cursor in the code area, and the few instruction forms the
+ * translator itself uses. None of them changes a flag.
  */
 #ifndef ORIGAMI_ENGINE_EMIT_H
 #define ORIGAMI_ENGINE_EMIT_H
@@ -92,10 +92,10 @@ static inline void emit_constant(struct cursor *c, unsigned reg, uint64_t value)
 }
 
 #define NO_INDEX 4u
-/* lea reg, [base + index * 2^scale + displacement]; wide = 64-bit result, else 32-bit (zero-extended).
- * base may be REGISTER_NONE. */
-static inline void emit_lea(struct cursor *c, bool wide, unsigned reg, unsigned base, unsigned index,
-                            unsigned scale, int32_t displacement)
+/* lea reg, [base + index * 2^scale + displacement]; wide = 64-bit result, else 32-bit
+ * (zero-extended). base may be REGISTER_NONE. */
+static inline void emit_lea(struct cursor *c, bool wide, unsigned reg, unsigned base,
+                            unsigned index, unsigned scale, int32_t displacement)
 {
     bool none = base == REGISTER_NONE;
     unsigned rex = (wide ? 8u : 0) | (reg >= 8 ? 4u : 0) |

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * run.c - running translated code: finding blocks, answering their exits, and forgetting them in time.
+ * run.c - running translated code: finding blocks, answering their exits, and forgetting them in
+ * time.
  */
 #include "translator.h"
 #include "../interpreter/interpreter.h"
@@ -9,8 +10,8 @@
 
 _Static_assert(SOFT_TLB >= 4 && SOFT_JUMPS >= 2, "never() needs a slot that is not a neighbour");
 
-/* A value for a table slot that no address with this slot's index bits can match: minus an address of
- * another slot. Of the TLB's not the next one, where an access that crosses a page would end. */
+/* A value for a table slot that no address with this slot's index bits can match: minus an address
+ * of another slot. Of the TLB's not the next one, where an access that crosses a page would end. */
 static uint64_t never(unsigned index, unsigned shift, unsigned entries)
 {
     return 0 - ((uint64_t)((index + entries / 2) & (entries - 1)) << shift);
@@ -73,8 +74,10 @@ static unsigned page_hash(uint64_t frame)
     return (unsigned)((frame >> 12) * 0x9e3779b1u) & (SOFT_HASH - 1);
 }
 
-/* Dropped blocks leave the chain here, so that code which is rewritten over and over does not make it long. */
-static struct soft_block *block_find(struct translator *t, uint64_t rip, uint64_t frame, uint32_t mode)
+/* Dropped blocks leave the chain here, so that code which is rewritten over and over does not make
+ * it long. */
+static struct soft_block *block_find(struct translator *t, uint64_t rip, uint64_t frame,
+                                     uint32_t mode)
 {
     uint32_t *link = &t->hash[block_hash(rip, frame, mode)];
     while (*link) {
@@ -102,7 +105,8 @@ static void block_add(struct vcpu *vcpu, struct soft_block *block)
     *slot = number;
     if (memory_has_code(memory, block->frame))
         return;
-    __atomic_fetch_or(&memory->page_flags[block->frame >> 12], (uint8_t)PAGE_CODE, __ATOMIC_SEQ_CST);
+    __atomic_fetch_or(&memory->page_flags[block->frame >> 12], (uint8_t)PAGE_CODE,
+                      __ATOMIC_SEQ_CST);
     tlb_protect_frame(vcpu, block->frame);
     uint64_t host = (uint64_t)(uintptr_t)memory_host(memory, block->frame, 4096, false);
     for (unsigned view = 0; view < SOFT_VIEWS; view++) {
@@ -198,8 +202,8 @@ static uint32_t mode_of(const struct vcpu *vcpu)
     return mode;
 }
 
-/* Address translations may have changed since translated code last ran; or the jump table of this view
- * leads to code for another mode. */
+/* Address translations may have changed since translated code last ran; or the jump table of this
+ * view leads to code for another mode. */
 static void tables_check(struct vcpu *vcpu, uint32_t mode)
 {
     struct translator *t = vcpu->translator;
@@ -257,7 +261,8 @@ static struct soft_block *block_of_code(struct translator *t, uint32_t at)
     return &t->block[low];
 }
 
-static unsigned insn_of_code(const struct translator *t, const struct soft_block *block, uint32_t at)
+static unsigned insn_of_code(const struct translator *t, const struct soft_block *block,
+                             uint32_t at)
 {
     const struct soft_insn *records = &t->insn[block->insns];
     unsigned i = 0;
@@ -290,7 +295,8 @@ static bool slow_access(struct vcpu *vcpu)
     unsigned alignment = (unsigned)(context->info >> 24) & 0xff;
     if ((address & 4095) + size > 4096 || (address & alignment))
         return false; /* misaligned: faults without a trace in the page tables */
-    if (linear_translate(vcpu, address, write ? ACCESS_WRITE : ACCESS_READ, &page) || page.host == NULL)
+    if (linear_translate(vcpu, address, write ? ACCESS_WRITE : ACCESS_READ, &page) ||
+        page.host == NULL)
         return false;
     if (t->invalidations != before)
         return false; /* perhaps this very block: carry the write out, then look again */
@@ -342,8 +348,8 @@ static void jump_fill(struct translator *t, const struct soft_block *block)
     tables->code[index] = (uint64_t)(uintptr_t)(t->code + block->code);
 }
 
-/* Only within a frame: what holds blocks of one frame together is that they are dropped together. The same
- * page may mean another frame by now if the guest has not yet flushed its TLB. */
+/* Only within a frame: what holds blocks of one frame together is that they are dropped together.
+ * The same page may mean another frame by now if the guest has not yet flushed its TLB. */
 static void chain(struct translator *t, uint32_t site, const struct soft_block *block)
 {
     if (block_of_code(t, site)->frame != block->frame)
@@ -400,7 +406,8 @@ int translator_run(struct vcpu *vcpu, uint64_t end)
     uint32_t mode = mode_of(vcpu);
     if (limit > SOFT_RUN)
         limit = SOFT_RUN;
-    if (vcpu->boundary_check > vcpu->instructions && limit > vcpu->boundary_check - vcpu->instructions)
+    if (vcpu->boundary_check > vcpu->instructions &&
+        limit > vcpu->boundary_check - vcpu->instructions)
         limit = vcpu->boundary_check - vcpu->instructions;
     tables_check(vcpu, mode);
     struct soft_block *block = block_at(vcpu, vcpu->r.rip, mode);

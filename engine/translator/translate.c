@@ -14,10 +14,10 @@ struct builder {
     struct vcpu *vcpu;
     struct translator *t;
     struct cursor c;
-    uint64_t rip;  /* of the block */
+    uint64_t rip; /* of the block */
     uint32_t mode;
     unsigned view;
-    bool wide;     /* 64-bit code */
+    bool wide; /* 64-bit code */
     unsigned count;
     struct instruction insn[SOFT_INSNS];
     /* Slow paths, emitted after the block. */
@@ -66,8 +66,8 @@ static bool feature_given(const struct vcpu *vcpu, const struct instruction *ins
            cpu_model_has(&vcpu->vm->model, insn->row->feature_vl);
 }
 
-/* Bit 0: names guest R10, bit 1: R11, as a general register operand (a vector register of that number costs a
- * needless load and store, no more). */
+/* Bit 0: names guest R10, bit 1: R11, as a general register operand (a vector register of that
+ * number costs a needless load and store, no more). */
 static unsigned names_scratch(const struct instruction *insn)
 {
     unsigned used = 0;
@@ -88,8 +88,8 @@ static unsigned names_scratch(const struct instruction *insn)
     return used;
 }
 
-/* In 32-bit code only flat data segments are translated: FS, GS and CS have limits and types of their own.
- * Sums that wrap at 64 KiB are left to the Step tier. */
+/* In 32-bit code only flat data segments are translated: FS, GS and CS have limits and types of
+ * their own. Sums that wrap at 64 KiB are left to the Step tier. */
 static bool segment_ready(const struct builder *b, const struct instruction *insn)
 {
     return b->wide || !insn->has_memory ||
@@ -141,8 +141,7 @@ static bool hint(const struct builder *b, const struct instruction *insn)
 static bool target_ready(const struct builder *b, unsigned index)
 {
     const struct instruction *insn = &b->insn[index];
-    return !b->wide ||
-           address_canonical(insn_rip(b, index) + insn->length + insn->immediate);
+    return !b->wide || address_canonical(insn_rip(b, index) + insn->length + insn->immediate);
 }
 
 static bool branch_ready(const struct builder *b, unsigned index)
@@ -169,8 +168,8 @@ static bool branch_ready(const struct builder *b, unsigned index)
 static uint32_t table_offset(unsigned view, bool write)
 {
     return CONTEXT(tables) + view * (uint32_t)sizeof(struct soft_tables) +
-           (uint32_t)(write ? offsetof(struct soft_tables, write) :
-                              offsetof(struct soft_tables, read));
+           (uint32_t)(write ? offsetof(struct soft_tables, write)
+                            : offsetof(struct soft_tables, read));
 }
 
 static uint32_t host_offset(unsigned view)
@@ -377,9 +376,12 @@ static void emit_native(struct builder *b, unsigned index)
     }
     if (insn->has_memory) {
         bool write = insn->row->direction & DIRECTION_WRITE;
-        emit_lookup(b, (struct slow){ .insn = (uint8_t)index, .write = write,
-                                      .size = insn->memory_size, .s = (uint8_t)s,
-                                      .t = (uint8_t)t, .alignment = alignment_of(insn) });
+        emit_lookup(b, (struct slow){ .insn = (uint8_t)index,
+                                      .write = write,
+                                      .size = insn->memory_size,
+                                      .s = (uint8_t)s,
+                                      .t = (uint8_t)t,
+                                      .alignment = alignment_of(insn) });
     }
     emit_homes(b, used, true);
     emit_code(b, insn, s);
@@ -402,8 +404,12 @@ static void emit_rsp(struct builder *b, int32_t delta)
 
 static struct slow stack_operand(const struct builder *b, unsigned index, bool push)
 {
-    return (struct slow){ .insn = (uint8_t)index, .write = push, .size = b->wide ? 8 : 4,
-                          .stack = push ? STACK_BELOW : STACK_TOP, .s = S0, .t = T0 };
+    return (struct slow){ .insn = (uint8_t)index,
+                          .write = push,
+                          .size = b->wide ? 8 : 4,
+                          .stack = push ? STACK_BELOW : STACK_TOP,
+                          .s = S0,
+                          .t = T0 };
 }
 
 static void emit_push_value(struct builder *b, unsigned index, uint64_t value)
@@ -496,7 +502,8 @@ static void emit_target(struct builder *b, unsigned index)
             emit_lea(&b->c, b->wide, T0, insn->rm, NO_INDEX, 0, 0);
         return;
     }
-    emit_lookup(b, (struct slow){ .insn = (uint8_t)index, .size = b->wide ? 8 : 4, .s = S0, .t = T0 });
+    emit_lookup(b,
+                (struct slow){ .insn = (uint8_t)index, .size = b->wide ? 8 : 4, .s = S0, .t = T0 });
     emit_word(b, 0x8b, T0, S0);
 }
 
@@ -519,7 +526,8 @@ static void emit_branch(struct builder *b, unsigned index)
         emit_lookup(b, stack_operand(b, index, false));
         emit_word(b, 0x8b, T0, S0);
         emit_canonical_target(b, index);
-        emit_rsp(b, (b->wide ? 8 : 4) + (insn->opcode == 0xc2 ? (int32_t)(insn->immediate & 0xffff) : 0));
+        emit_rsp(b, (b->wide ? 8 : 4) +
+                        (insn->opcode == 0xc2 ? (int32_t)(insn->immediate & 0xffff) : 0));
         break;
     case INTERPRET_jmp_indirect:
         emit_target(b, index);
@@ -598,8 +606,8 @@ static unsigned decode_block(struct builder *b, const uint8_t *page, enum block_
     return count;
 }
 
-static void emit_body(struct builder *b, unsigned count, enum block_end end, struct soft_insn *records,
-                      uint32_t start)
+static void emit_body(struct builder *b, unsigned count, enum block_end end,
+                      struct soft_insn *records, uint32_t start)
 {
     for (unsigned i = 0; i < count; i++) {
         const struct instruction *insn = &b->insn[i];
@@ -618,8 +626,12 @@ struct soft_block *translate_block(struct vcpu *vcpu, uint64_t rip, uint64_t fra
                                    const uint8_t *host_page, uint32_t mode)
 {
     struct translator *t = vcpu->translator;
-    struct builder builder = { .vcpu = vcpu, .t = t, .rip = rip, .mode = mode,
-                               .view = mode & MODE_VIEW, .wide = mode & MODE_WIDE };
+    struct builder builder = { .vcpu = vcpu,
+                               .t = t,
+                               .rip = rip,
+                               .mode = mode,
+                               .view = mode & MODE_VIEW,
+                               .wide = mode & MODE_WIDE };
     struct builder *b = &builder;
     enum block_end end;
     unsigned count = decode_block(b, host_page, &end);
@@ -641,9 +653,14 @@ struct soft_block *translate_block(struct vcpu *vcpu, uint64_t rip, uint64_t fra
     if (b->c.full)
         return NULL;
     struct soft_block *block = &t->block[++t->block_count];
-    *block = (struct soft_block){ .rip = rip, .frame = frame, .mode = mode, .code = start,
-                                  .code_size = b->c.at - start, .valid = 1,
-                                  .insns = t->insn_count, .count = (uint16_t)count };
+    *block = (struct soft_block){ .rip = rip,
+                                  .frame = frame,
+                                  .mode = mode,
+                                  .code = start,
+                                  .code_size = b->c.at - start,
+                                  .valid = 1,
+                                  .insns = t->insn_count,
+                                  .count = (uint16_t)count };
     t->insn_count += count;
     t->used = (b->c.at + 15u) & ~15u;
     vcpu->statistics.translated += count;

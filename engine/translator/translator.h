@@ -2,16 +2,16 @@
 /*
  * translator.h - the Soft tier: blocks of guest code rewritten once and then run at full length.
  *
- * Guest registers live in the same host registers, flags in host flags, except R10 and R11, which are
- * the translator's scratch: the guest's own live in the context block (GS-relative), and so does everything
- * else the code needs. A memory operand is looked up in an inline TLB without touching flags, so the state
- * is precise at every instruction. What the translator does not know it leaves to the Step tier, one
- * instruction at a time.
+ * Guest registers live in the same host registers, flags in host flags, except R10 and R11, which
+ * are the translator's scratch: the guest's own live in the context block (GS-relative), and so
+ * does everything else the code needs. A memory operand is looked up in an inline TLB without
+ * touching flags, so the state is precise at every instruction. What the translator does not know
+ * it leaves to the Step tier, one instruction at a time.
  *
- * Blocks do not cross a guest page and are keyed by address, guest-physical page and mode. Jumps within the
- * page are chained; all others go through a hash table of addresses that is emptied whenever a translation
- * of addresses may have changed. Pages with blocks are never writable through the inline TLB: a write
- * takes the slow path, which drops the page's blocks first.
+ * Blocks do not cross a guest page and are keyed by address, guest-physical page and mode. Jumps
+ * within the page are chained; all others go through a hash table of addresses that is emptied
+ * whenever a translation of addresses may have changed. Pages with blocks are never writable
+ * through the inline TLB: a write takes the slow path, which drops the page's blocks first.
  *
  * Needs BMI2 (PEXT, flagless) on the host; without it translator_create refuses and Step goes on.
  */
@@ -21,8 +21,8 @@
 #include "../engine.h"
 #include "../instruction/instruction.h"
 
-/* Sizes, which tests set smaller. The hostile build has every cache at its smallest and blocks of one
- * instruction, so that every event falls between any two of them. */
+/* Sizes, which tests set smaller. The hostile build has every cache at its smallest and blocks of
+ * one instruction, so that every event falls between any two of them. */
 #ifdef ORIGAMI_HOSTILE
 #define SOFT_TLB       4u
 #define SOFT_JUMPS     2u
@@ -48,7 +48,8 @@
 #define SOFT_INSNS 64u /* guest instructions in a block at most */
 #endif
 #ifndef SOFT_CODE_SIZE
-#define SOFT_CODE_SIZE (32u << 20) /* pages; at least 40 KiB: the largest block and the common code */
+#define SOFT_CODE_SIZE                                                                             \
+    (32u << 20) /* pages; at least 40 KiB: the largest block and the common code */
 #endif
 #ifndef SOFT_RUN
 #define SOFT_RUN 20000u /* instructions between looks at the outside */
@@ -68,9 +69,9 @@ enum soft_exit {
 };
 
 struct soft_tables {
-    uint64_t read[SOFT_TLB];  /* minus the linear page address, or a value that never matches */
-    uint64_t write[SOFT_TLB]; /* the same, for writing */
-    uint64_t host[SOFT_TLB];  /* host address of the page */
+    uint64_t read[SOFT_TLB];   /* minus the linear page address, or a value that never matches */
+    uint64_t write[SOFT_TLB];  /* the same, for writing */
+    uint64_t host[SOFT_TLB];   /* host address of the page */
     uint64_t jump[SOFT_JUMPS]; /* minus the guest address */
     uint64_t code[SOFT_JUMPS];
 };
@@ -80,8 +81,8 @@ struct soft_context {
     uint64_t *registers; /* gpr[16] of the vCPU */
     uint64_t resume;     /* where to enter */
     uint64_t flags, host_rsp, save, rcx;
-    uint64_t r10, r11;   /* the guest's */
-    uint64_t left;       /* instructions still to run; negative: stop */
+    uint64_t r10, r11; /* the guest's */
+    uint64_t left;     /* instructions still to run; negative: stop */
     uint64_t reason, exit_rip, chain_site, slow_address, info;
     uint64_t fs_base, gs_base;
     uint64_t mask_index, mask_page, mask_sign, mask_jump, mask_high; /* PEXT masks */
@@ -104,8 +105,8 @@ struct soft_block {
     uint32_t code;      /* offset in the code area */
     uint32_t code_size;
     uint32_t valid;
-    uint32_t insns;     /* first of its records in translator->insn */
-    uint16_t count;     /* guest instructions, the one left to Step not counted */
+    uint32_t insns; /* first of its records in translator->insn */
+    uint16_t count; /* guest instructions, the one left to Step not counted */
     uint16_t reserved;
 };
 
@@ -131,12 +132,12 @@ struct translator {
     struct soft_insn insn[SOFT_BLOCKS * 8 + SOFT_INSNS];
 };
 
-/* Prepares `translator` (zeroed, with write_view, code and context set; GS base is the caller's business).
- * -EOPNOTSUPP: the host lacks BMI2. */
+/* Prepares `translator` (zeroed, with write_view, code and context set; GS base is the caller's
+ * business). -EOPNOTSUPP: the host lacks BMI2. */
 int translator_init(struct translator *translator, struct vcpu *vcpu);
 
-/* Runs until `end` instructions are retired, something wants attention, or the next instruction is for the
- * Step tier. 0: look around, then come back. 1: step one instruction. */
+/* Runs until `end` instructions are retired, something wants attention, or the next instruction is
+ * for the Step tier. 0: look around, then come back. 1: step one instruction. */
 int translator_run(struct vcpu *vcpu, uint64_t end);
 
 /* May this mode be translated at all? */

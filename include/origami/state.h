@@ -2,9 +2,9 @@
 /*
  * state.h - the state of a virtual machine as plain, versioned data.
  *
- * Every back end (the engine process, KVM) gives and takes the same parts, each with an id, a version and
- * a size; a saved machine is a list of them. A part whose version or size is not known is refused, never
- * guessed. All fields are little-endian, naturally aligned, and hold no pointers.
+ * Every back end (the engine process, KVM) gives and takes the same parts, each with an id, a
+ * version and a size; a saved machine is a list of them. A part whose version or size is not known
+ * is refused, never guessed. All fields are little-endian, naturally aligned, and hold no pointers.
  * Sources for the meaning of fields: Intel SDM Vol. 3, chapters 2, 3, 4, 9 and Vol. 4 (MSRs).
  */
 #ifndef ORIGAMI_STATE_H
@@ -15,11 +15,12 @@
 /* Parts: STATE_PART(name, version, description). Sizes are those of the structures named. */
 #define STATE_PARTS(STATE_PART)                                                                    \
     STATE_PART(REGISTERS, 1, "struct vcpu_registers of one vCPU")                                  \
-    STATE_PART(EXTENDED, 1, "x87, SSE, AVX, AVX-512: standard XSAVE format, XSAVE_AREA_SIZE bytes")  \
+    STATE_PART(EXTENDED, 1,                                                                        \
+               "x87, SSE, AVX, AVX-512: standard XSAVE format, XSAVE_AREA_SIZE bytes")             \
     STATE_PART(LAPIC, 1, "struct lapic of one vCPU")                                               \
     STATE_PART(IOAPIC, 1, "struct ioapic")                                                         \
     STATE_PART(PIC, 1, "struct pic: both 8259s")                                                   \
-    STATE_PART(PIT, 1, "struct pit: the 8254 and port 0x61")                                        \
+    STATE_PART(PIT, 1, "struct pit: the 8254 and port 0x61")                                       \
     STATE_PART(CLOCK, 1, "struct clock, with the current virtual time in `offset`")                \
     STATE_PART(STATISTICS, 1, "struct vcpu_statistics of one vCPU; read only")
 
@@ -27,26 +28,26 @@ enum state_part {
 #define STATE_PART(name, version, text) STATE_##name,
     STATE_PARTS(STATE_PART)
 #undef STATE_PART
-    STATE_PART_COUNT
+        STATE_PART_COUNT
 };
 
 /* ---- Segment registers ---- */
 /* rights: the descriptor's bits 40-55: type 0-3, S 4, DPL 5-6, P 7, AVL 12, L 13, D/B 14, G 15. */
-#define RIGHTS_TYPE 0x000fu
-#define RIGHTS_S    0x0010u
-#define RIGHTS_DPL  0x0060u
-#define RIGHTS_P    0x0080u
-#define RIGHTS_L    0x2000u
-#define RIGHTS_DB   0x4000u
-#define RIGHTS_G    0x8000u
+#define RIGHTS_TYPE      0x000fu
+#define RIGHTS_S         0x0010u
+#define RIGHTS_DPL       0x0060u
+#define RIGHTS_P         0x0080u
+#define RIGHTS_L         0x2000u
+#define RIGHTS_DB        0x4000u
+#define RIGHTS_G         0x8000u
 #define RIGHTS_DPL_SHIFT 5
 
 struct segment_register {
     uint64_t base;
-    uint32_t limit;    /* in bytes, granularity applied: the last valid offset */
+    uint32_t limit; /* in bytes, granularity applied: the last valid offset */
     uint16_t selector;
     uint16_t rights;
-    uint8_t unusable;  /* loaded with a null selector (base, limit and rights are then don't-care) */
+    uint8_t unusable; /* loaded with a null selector (base, limit and rights are then don't-care) */
     uint8_t reserved[7];
 };
 
@@ -67,7 +68,7 @@ struct vcpu_registers {
     struct table_register gdtr, idtr;
     uint64_t cr0, cr2, cr3, cr4, cr8 /* unused: TPR lives in the LAPIC */, xcr0, efer;
     uint64_t pdpte[4]; /* PAE paging: loaded with CR3 */
-    uint64_t dr[8]; /* 4 and 5 unused */
+    uint64_t dr[8];    /* 4 and 5 unused */
     uint32_t pkru;
     uint32_t cpl; /* 0..3 = SS.DPL; in real mode 0, in virtual-8086 mode 3 */
     /* x87 pointers are virtual: the CPU's own would show the stub's address */
@@ -91,6 +92,5 @@ struct vcpu_registers {
 #define SHADOW_MOV_SS 2u /* interrupts, NMI and debug traps held off */
 
 enum activity { ACTIVITY_RUNNING, ACTIVITY_HALTED, ACTIVITY_WAIT_INIT, ACTIVITY_SHUTDOWN };
-
 
 #endif

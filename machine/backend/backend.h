@@ -25,9 +25,9 @@ struct backend; /* each back end's own */
 struct backend_config {
     struct ram *ram; /* page_flags is set by create and cleared by destroy */
     unsigned cpus;
-    uint32_t tier;     /* enum wire_tier wanted */
+    uint32_t tier;          /* enum wire_tier wanted */
     uint32_t *tier_running; /* filled by create: the host may not be able to do more */
-    bool instructions; /* clock: count instructions instead of host time */
+    bool instructions;      /* clock: count instructions instead of host time */
     struct host_clock clock;
     uint64_t wall_base;  /* ns since 1970 at virtual time 0 */
     uint64_t seed[2];    /* of the guest's RDRAND in deterministic runs */

@@ -4,11 +4,11 @@
  *
  *   stub-zydis [--count N] [--seed S]
  *
- * Of N random encodings in 64-, 32- and 16-bit code, each that the table calls native is encoded as the
- * tiers would run it, and Zydis is asked what the CPU would then do: every memory operand, implicit ones
- * included, must be plainly [scratch], as large as the engine has checked, and written only if the row
- * says so; no other operand may be the scratch register; no branch, privilege, segment or control
- * register; and the code must fit its slot.
+ * Of N random encodings in 64-, 32- and 16-bit code, each that the table calls native is encoded as
+ * the tiers would run it, and Zydis is asked what the CPU would then do: every memory operand,
+ * implicit ones included, must be plainly [scratch], as large as the engine has checked, and
+ * written only if the row says so; no other operand may be the scratch register; no branch,
+ * privilege, segment or control register; and the code must fit its slot.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -139,7 +139,8 @@ static void check_code(struct check *check, const uint8_t *code, int length, uns
     }
 }
 
-/* The Soft tier's forms: R11 or R10 points to the operand, whichever the instruction does not name. */
+/* The Soft tier's forms: R11 or R10 points to the operand, whichever the instruction does not name.
+ */
 static void check_soft(struct check *check, uint8_t *code)
 {
     const struct instruction *insn = check->insn;

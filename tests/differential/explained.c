@@ -50,6 +50,21 @@ static bool popa(const struct difference *d)
            d->bare->vector == d->step->vector && d->what[0] == 'r' && strlen(d->what) == 3;
 }
 
+static bool fxsave_code(const struct difference *d)
+{
+    return (is_named(d, "fxsave") || is_named(d, "fxrstor")) && d->insn->code_size != 64 &&
+           d->insn->segment == SEGMENT_CS && d->bare->vector == EXCEPTION_AC &&
+           d->step->vector == EXCEPTION_GP;
+}
+
+static bool x87_suppressed(const struct difference *d)
+{
+    return d->insn->row->state == STATE_X87 && d->insn->memory_size == 10 &&
+           d->insn->row->direction == DIRECTION_WRITE && d->insn->code_size != 64 &&
+           !d->bare->faulted &&
+           (d->step->vector == EXCEPTION_GP || d->step->vector == EXCEPTION_SS);
+}
+
 static struct {
     bool (*applies)(const struct difference *difference);
     const char *reason;
@@ -60,6 +75,12 @@ static struct {
       "sense of ZF",
       0 },
     { vex_w, "VPINSRD, VPEXTRD with VEX.W outside 64-bit code: Intel ignores W, AMD raises #UD",
+      0 },
+    { fxsave_code,
+      "FXSAVE to a code segment: AMD looks at the alignment (#AC) before the segment's type", 0 },
+    { x87_suppressed,
+      "an 80-bit store that an unmasked exception suppresses: AMD does not check its end "
+      "against the segment limit",
       0 },
     { popa,
       "POPA that faults has on AMD already loaded the registers before; the engine's changes "

@@ -251,6 +251,23 @@ static void repetition(struct generator *g, struct input *in, const struct instr
     }
 }
 
+/* The child of the oracle has its own stack and libraries below the top of the user half: keep
+ * away. */
+static void keep_away(struct input *in, const struct instruction *insn)
+{
+    uint64_t linear = operand_sum(in, insn) + segment_base(in, insn);
+    uint64_t low = 0x7e0000000000, high = 0x7ffffffff000;
+    if (insn->row->memory == MEMORY_VSIB || insn->row->memory == MEMORY_BIT_STRING)
+        high += 0x1000; /* and what an index adds is not known here */
+    if (in->bits == 64 && insn->has_memory && linear >= low && linear < high)
+        in->fs_base = in->gs_base = 0;
+    for (unsigned i = 0; i < 16 && in->bits == 64 && insn->has_memory; i++) {
+        linear = operand_sum(in, insn) + segment_base(in, insn);
+        if (linear >= low && linear < high && (i == insn->base || i == insn->index))
+            in->gpr[i] &= 0xfff;
+    }
+}
+
 static void general_registers(struct generator *g, struct input *in, const struct instruction *insn)
 {
     for (unsigned i = 0; i < 16; i++) {
@@ -264,6 +281,7 @@ static void general_registers(struct generator *g, struct input *in, const struc
     aim_operand(g, in, insn);
     selector_operand(g, in, insn);
     repetition(g, in, insn);
+    keep_away(in, insn);
     switch (insn->row->interpreter) {
     case INTERPRET_xsave:
     case INTERPRET_xsaveopt:

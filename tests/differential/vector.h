@@ -13,8 +13,9 @@
 #include <stdint.h>
 #include "instruction/instruction.h"
 
-#define CODE_ADDRESS 0x20000000u /* user, read-write-execute on the bare CPU, so in the guest too  \
-                                  */
+#define CODE_ADDRESS                                                                               \
+    0x20000000u /* user, read-write-execute on the bare CPU, so in the guest too                   \
+                 */
 #define CODE_SIZE    8192u
 #define CODE_OFFSET  0x800u /* where an instruction lies unless its place matters */
 #define CODE_FILLER  0xccu  /* the rest: some operands lie there */
