@@ -105,7 +105,9 @@ static int run(const struct options *options, struct pair *pair, struct pool *po
         if (what == NULL && verifier_failed())
             return 1;
         if (what) {
-            difference(pair, &program, i, what);
+            /* What is broken on purpose may never end while it is reduced: found is enough. */
+            if (!options->mutations)
+                difference(pair, &program, i, what);
             return 1;
         }
     }
