@@ -25,6 +25,7 @@ enum instruction_class {
     CLASS_HYBRID_CRITICAL, /* user sensitive and not privileged */
     CLASS_PARTIAL,         /* traps in user mode in some states and not in others */
     CLASS_COMMUTES,        /* trap-or-commute under the standard VM map */
+    CLASS_COMMUTES_USER,   /* the same of the states in user mode: all that a hybrid monitor runs */
     CLASS_COUNT,
 };
 
@@ -94,5 +95,11 @@ void analysis_classify(struct instruction_report *report);
 
 /* The witness that best tells why an instruction is critical, or NULL. */
 const struct witness *analysis_main_witness(const struct instruction_report *report);
+
+/* The classes may allow Theorem 3's monitor where user code still traps, or behaves, by what only
+ * the host has. The first such instruction, from index *next on, with the state that shows it; NULL
+ * without one, or where Theorem 3 fails anyway. */
+const struct instruction_report *analysis_hybrid_condition(const struct analysis *analysis,
+                                                           unsigned *next);
 
 #endif

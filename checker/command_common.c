@@ -148,6 +148,8 @@ int command_open_with_text(const char *path, const struct description_options *o
     *description = NULL;
     diagnostics.path = look_up(path, found, sizeof(found));
     status = command_read_file(diagnostics.path, text, &length);
+    if (status == EXIT_NO_FILE && strchr(path, '/') == NULL)
+        fputs(_("'origami list' shows the descriptions of the library.\n"), stderr);
     if (status != 0)
         return status;
     error = description_parse(*text, length, options->overrides, options->override_count,

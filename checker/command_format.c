@@ -8,6 +8,8 @@
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 static const char help[] =
     N_("Usage: origami fmt [OPTION]... FILE\n"
@@ -29,14 +31,35 @@ static const struct option options[] = {
     { NULL, 0, NULL, 0 },
 };
 
+/* A new file beside the old one takes its place when it is whole, so that an error loses nothing.
+ */
 static int write_back(const char *path, const char *text, size_t length)
 {
-    FILE *file = fopen(path, "wb");
+    char *other = NULL;
+    struct stat status;
+    FILE *file = NULL;
+    int descriptor = -1, error = 0;
 
-    if (file != NULL && fwrite(text, 1, length, file) == length && fclose(file) == 0)
-        return 0;
-    fprintf(stderr, "origami fmt: %s: %s\n", path, strerror(errno));
-    return EXIT_NO_FILE;
+    if (asprintf(&other, "%s.XXXXXX", path) < 0)
+        return command_out_of_memory();
+    if (stat(path, &status) != 0 || (descriptor = mkstemp(other)) < 0 ||
+        (file = fdopen(descriptor, "wb")) == NULL)
+        error = errno;
+    else if (fchmod(descriptor, status.st_mode & 07777) != 0 ||
+             fwrite(text, 1, length, file) != length || fflush(file) != 0)
+        error = errno;
+    if (file != NULL && fclose(file) != 0 && error == 0)
+        error = errno;
+    else if (file == NULL && descriptor >= 0)
+        (void)close(descriptor);
+    if (error == 0 && rename(other, path) != 0)
+        error = errno;
+    if (error != 0 && descriptor >= 0)
+        (void)unlink(other);
+    if (error != 0)
+        fprintf(stderr, _("origami fmt: %s can't be written: %s\n"), path, strerror(error));
+    free(other);
+    return error != 0 ? EXIT_NO_FILE : 0;
 }
 
 static int format_file(const char *path, bool in_place, bool check)
@@ -47,13 +70,12 @@ static int format_file(const char *path, bool in_place, bool check)
     char *text = NULL, *formatted = NULL;
     size_t length = 0, formatted_length = 0;
     FILE *memory;
-    int status = command_open(path, &none, &description);
+    int status = command_open_with_text(path, &none, &description, &text);
 
     description_release(description);
-    if (status == 0)
-        status = command_read_file(path, &text, &length);
     if (status != 0)
         return status;
+    length = strlen(text); /* what parses holds no NUL but in comments, which end there */
     memory = open_memstream(&formatted, &formatted_length);
     if (memory == NULL || format_description(text, length, &diagnostics, memory) != 0) {
         diagnostics_print(&diagnostics, stderr);
@@ -66,7 +88,9 @@ static int format_file(const char *path, bool in_place, bool check)
     else if (status == 0 && in_place)
         status = write_back(path, formatted, formatted_length);
     else if (status == 0)
-        (void)fwrite(formatted, 1, formatted_length, stdout);
+        status = fwrite(formatted, 1, formatted_length, stdout) == formatted_length
+                     ? command_flush("fmt", 0)
+                     : EXIT_INTERNAL;
     free(formatted);
     free(text);
     return status;

@@ -73,7 +73,7 @@ static int set_kind(struct simulate_options *simulate, const char *text)
             return 0;
         }
     }
-    return command_usage("simulate", "the monitor is classic, hybrid or patching");
+    return command_usage("simulate", _("the monitor is classic, hybrid or patching"));
 }
 
 static int set_option(struct simulate_options *simulate, int option)
@@ -83,7 +83,8 @@ static int set_option(struct simulate_options *simulate, int option)
 
     switch (option) {
     case 'u':
-        status = read_count(optarg, TOWER_MAX_DEPTH, "--under wants a number from 0 to 8", &number);
+        status =
+            read_count(optarg, TOWER_MAX_DEPTH, _("--under wants a number from 0 to 8"), &number);
         simulate->depth = (unsigned)number;
         return status;
     case 'm':
@@ -92,12 +93,12 @@ static int set_option(struct simulate_options *simulate, int option)
         simulate->compare.at_end = strcmp(optarg, "end") == 0;
         return simulate->compare.at_end || strcmp(optarg, "step") == 0
                    ? 0
-                   : command_usage("simulate", "compare at every step, or at the end");
+                   : command_usage("simulate", _("compare at every step, or at the end"));
     case 'n':
-        return read_count(optarg, 1000000000, "--steps wants a number up to 1000000000",
+        return read_count(optarg, 1000000000, _("--steps wants a number up to 1000000000"),
                           &simulate->compare.step_limit);
     case 'S':
-        return read_count(optarg, UINT64_MAX, "--seed wants a number", &simulate->compare.seed);
+        return read_count(optarg, UINT64_MAX, _("--seed wants a number"), &simulate->compare.seed);
     case 'r':
         simulate->description.resources = optarg;
         return 0;
@@ -147,25 +148,24 @@ static int make_plan(const struct simulate_options *simulate, const struct isa_d
     error = analysis_run(analysed, &classic, &analysis);
     if (error == 0 && analysis.verdict == VERDICT_NOT_APPLICABLE) {
         fprintf(stderr,
-                "origami simulate: %s: there is no monitor to build, as the machine has no "
-                "%s\n",
+                _("origami simulate: %s: there is no monitor to build, as the machine has no %s\n"),
                 simulate->file,
-                !analysis.premise[PREMISE_MODES]        ? "pair of modes"
-                : !analysis.premise[PREMISE_RELOCATION] ? "relocation"
-                : !analysis.premise[PREMISE_TRAPS]      ? "trap rule"
-                                                        : "instruction that reads memory");
+                !analysis.premise[PREMISE_MODES]        ? _("pair of modes")
+                : !analysis.premise[PREMISE_RELOCATION] ? _("relocation")
+                : !analysis.premise[PREMISE_TRAPS]      ? _("trap rule")
+                                                        : _("instruction that reads memory"));
         status = EXIT_NOT_APPLICABLE;
     } else if (error == 0) {
         error = plan_make(&analysis, running, plan, &missing);
     }
     if (error == -ENOENT)
         fprintf(stderr,
-                "origami simulate: '%s' exists only with the program's settings; use --set "
-                "to have it analysed\n",
+                _("origami simulate: '%s' exists only with the program's settings; use --set to "
+                  "have it analysed\n"),
                 missing);
     else if (error != 0)
         fprintf(stderr, "origami simulate: %s\n",
-                analysis.error[0] != '\0' ? analysis.error : "out of memory");
+                analysis.error[0] != '\0' ? analysis.error : _("out of memory"));
     analysis_release(&analysis);
     description_release(analysed);
     return error == -ENOENT || error == -E2BIG ? EXIT_BAD_DESCRIPTION
@@ -185,12 +185,32 @@ static int report(const struct simulate_options *simulate, const struct tower *t
     if (!simulate->json)
         simulation_text(&simulation, stdout);
     else if (simulation_json(&simulation, stdout) != 0)
-        return EXIT_INTERNAL;
-    if (fflush(stdout) != 0 || ferror(stdout)) {
-        fputs("origami simulate: the report could not be written\n", stderr);
-        return EXIT_INTERNAL;
-    }
-    return comparison->end == END_DIFFERENT || comparison->end == END_MONITOR_CELLS ? 1 : 0;
+        return command_out_of_memory();
+    return command_flush("simulate",
+                         comparison->end == END_DIFFERENT || comparison->end == END_MONITOR_CELLS);
+}
+
+/* A monitor is proved right for the states that the description allows, and for no others. */
+static int refuse_start(const struct simulate_options *simulate, const struct tower *tower,
+                        const struct machine_state *initial)
+{
+    const struct isa_description *description = tower->description;
+    const struct isa_expression *broken = evaluate_broken(description, initial);
+
+    if (tower->depth == 0 || evaluate_valid(description, initial))
+        return 0;
+    if (broken != NULL)
+        fprintf(stderr,
+                _("origami simulate: %s: the start state breaks the invariant in line %u of %s; "
+                  "set its cells with: cell NAME = VALUE\n"),
+                simulate->program, broken->at.line, simulate->file);
+    else
+        fprintf(stderr,
+                _("origami simulate: %s: the program starts in another mode than %s and %s, the "
+                  "pair that the description analyses\n"),
+                simulate->program, description_mode_name(description, description->supervisor),
+                description_mode_name(description, description->user));
+    return EXIT_BAD_DESCRIPTION;
 }
 
 static int run(const struct simulate_options *simulate, struct program *program,
@@ -201,13 +221,15 @@ static int run(const struct simulate_options *simulate, struct program *program,
     int status = 0;
 
     if (machine_state_init(&initial, tower->description) != 0)
-        return EXIT_INTERNAL;
+        return command_out_of_memory();
     initial.memory_size = tower->levels[tower->depth].memory_size;
     if (program_assemble(program, tower->description, &initial) != 0) {
         diagnostics_print(program->diagnostics, stderr);
         status = EXIT_BAD_DESCRIPTION;
+    } else if ((status = refuse_start(simulate, tower, &initial)) != 0) {
+        ; /* said */
     } else if (comparison_init(&comparison, tower->description) != 0) {
-        status = EXIT_INTERNAL;
+        status = command_out_of_memory();
     } else {
         comparison_run(&comparison, tower, &initial, &simulate->compare);
         status = report(simulate, tower, &comparison);
@@ -226,7 +248,7 @@ static int build(const struct simulate_options *simulate, struct program *progra
 
     if (running->pc_cell < 0 || running->memory_cell < 0 || !running->has_map) {
         fprintf(stderr,
-                "origami simulate: %s: a program needs a program counter, memory and a map\n",
+                _("origami simulate: %s: a program needs a program counter, memory and a map\n"),
                 simulate->file);
         return EXIT_NOT_APPLICABLE;
     }
@@ -241,13 +263,15 @@ static int build(const struct simulate_options *simulate, struct program *progra
     error = tower_init(&tower, running, &plan, simulate->depth);
     if (error == -E2BIG || error == -ERANGE) {
         fprintf(stderr,
-                "origami simulate: %u monitors of %u cells each leave no guest; give the machine "
-                "more memory with --set, or use fewer\n",
+                ngettext("origami simulate: %u monitor of %u cells leaves no room for a guest; "
+                         "give the machine more memory with --set\n",
+                         "origami simulate: %u monitors of %u cells each leave no room for a "
+                         "guest; give the machine more memory with --set, or use fewer\n",
+                         simulate->depth),
                 simulate->depth, tower_monitor_cells(running));
         status = EXIT_USAGE;
     } else if (error != 0) {
-        fputs("origami simulate: out of memory\n", stderr);
-        status = EXIT_INTERNAL;
+        status = command_out_of_memory();
     } else {
         status = run(simulate, program, &tower);
         tower_release(&tower);
@@ -273,7 +297,7 @@ static int simulate_files(const struct simulate_options *simulate)
     error = program == NULL ? -ENOMEM : program_read(program, text, length, &diagnostics);
     if (error == -EINVAL)
         diagnostics_print(&diagnostics, stderr);
-    status = error == -EINVAL ? EXIT_BAD_DESCRIPTION : error != 0 ? EXIT_INTERNAL : 0;
+    status = error == -EINVAL ? EXIT_BAD_DESCRIPTION : error != 0 ? command_out_of_memory() : 0;
     if (status == 0)
         status = open_running(simulate, program, &running);
     if (status == 0)
@@ -299,13 +323,13 @@ int command_simulate(int argc, char **argv)
         return status;
     if (simulate.help) {
         fputs(_(help), stdout);
-        return 0;
+        return command_flush("simulate", 0);
     }
     if (optind + 2 != argc)
-        return command_usage("simulate", "it takes a description and a program");
+        return command_usage("simulate", _("it takes a description and a program"));
     simulate.file = argv[optind];
     simulate.program = argv[optind + 1];
     if (strcmp(simulate.file, "-") == 0)
-        return command_usage("simulate", "the description is read twice, so it must be a file");
+        return command_usage("simulate", _("the description is read twice, so it must be a file"));
     return simulate_files(&simulate);
 }

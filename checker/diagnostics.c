@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Diagnostics: recording the first error and printing it with its source line. */
 #include "diagnostics.h"
+#include "messages.h"
 
 #include <stdarg.h>
 #include <string.h>
@@ -17,7 +18,7 @@ void diagnostics_error(struct diagnostics *diagnostics, struct source_position a
     diagnostics->failed = true;
     diagnostics->at = at;
     va_start(arguments, format);
-    (void)vsnprintf(diagnostics->message, sizeof(diagnostics->message), format, arguments);
+    (void)vsnprintf(diagnostics->message, sizeof(diagnostics->message), gettext(format), arguments);
     va_end(arguments);
 }
 
@@ -49,11 +50,11 @@ void diagnostics_print(const struct diagnostics *diagnostics, FILE *out)
 
     if (!diagnostics->failed)
         return;
-    fprintf(out, "%s:%u:%u: error: %s\n", path, diagnostics->at.line, diagnostics->at.column,
+    fprintf(out, _("%s:%u:%u: error: %s\n"), path, diagnostics->at.line, diagnostics->at.column,
             diagnostics->message);
     if (diagnostics->text != NULL)
         print_source_line(diagnostics, out);
     if (diagnostics->expanded)
-        fprintf(out, "%s:%u:%u: note: in the expansion of '%s'\n", path, diagnostics->used_at.line,
-                diagnostics->used_at.column, diagnostics->used_name);
+        fprintf(out, _("%s:%u:%u: note: in the expansion of '%s'\n"), path,
+                diagnostics->used_at.line, diagnostics->used_at.column, diagnostics->used_name);
 }

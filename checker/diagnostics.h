@@ -30,7 +30,8 @@ struct diagnostics {
     char used_name[64];
 };
 
-/* Records an error unless one is recorded already. */
+/* Records an error unless one is recorded already. The format is given in English and looked up in
+ * the catalog here. */
 __attribute__((format(printf, 3, 4))) void diagnostics_error(struct diagnostics *diagnostics,
                                                              struct source_position at,
                                                              const char *format, ...);

@@ -1,315 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Encoding: see encode.h. Symbolic execution that merges paths at the end of each if. */
-#include "encode.h"
+#include "encode_internal.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-
-struct block_header {
-    struct block_header *next;
-    _Alignas(max_align_t) unsigned char bytes[];
-};
-
-/* One body being executed. `path` is where it has neither stopped nor yielded. */
-struct execution {
-    struct encoder *encoder;
-    struct symbolic_state *state;
-    Z3_ast slots[ISA_MAX_SLOTS];
-    Z3_ast path, trap, fault, result;
-};
-
-static void ignore_error(Z3_context context, Z3_error_code code)
-{
-    (void)context;
-    (void)code;
-}
-
-int encoder_init(struct encoder *encoder, const struct isa_description *description,
-                 const struct isa_instruction *instruction)
-{
-    Z3_config config = Z3_mk_config();
-
-    memset(encoder, 0, sizeof(*encoder));
-    encoder->description = description;
-    encoder->instruction = instruction;
-    encoder->context = Z3_mk_context(config);
-    Z3_del_config(config);
-    if (encoder->context == NULL)
-        return -EIO;
-    Z3_set_error_handler(encoder->context, ignore_error);
-    encoder->yes = Z3_mk_true(encoder->context);
-    encoder->shared_meaning = encoder->yes;
-    encoder->no = Z3_mk_false(encoder->context);
-    for (unsigned i = 0; i < instruction->operand_count; i++)
-        encoder->operands[i] =
-            encode_variable(encoder, "operand", i, instruction->operands[i].width);
-    for (unsigned i = 0; i < instruction->choice_count; i++)
-        encoder->choices[i] = encode_variable(encoder, "choice", i, instruction->choice_width[i]);
-    return encoder_ok(encoder) ? 0 : -EIO;
-}
-
-void encoder_release(struct encoder *encoder)
-{
-    struct block_header *block = encoder->blocks;
-
-    while (block != NULL) {
-        struct block_header *next = block->next;
-
-        free(block);
-        block = next;
-    }
-    encoder->blocks = NULL;
-    if (encoder->context != NULL)
-        Z3_del_context(encoder->context);
-    encoder->context = NULL;
-}
-
-bool encoder_ok(const struct encoder *encoder)
-{
-    return !encoder->out_of_memory && Z3_get_error_code(encoder->context) == Z3_OK;
-}
-
-static Z3_sort sort(struct encoder *encoder, unsigned width)
-{
-    return Z3_mk_bv_sort(encoder->context, width);
-}
-
-Z3_ast encode_number(struct encoder *encoder, uint64_t value, unsigned width)
-{
-    return Z3_mk_unsigned_int64(encoder->context, value, sort(encoder, width));
-}
-
-Z3_ast encode_variable(struct encoder *encoder, const char *prefix, uint32_t index, unsigned width)
-{
-    char name[64];
-
-    (void)snprintf(name, sizeof(name), "%s.%u", prefix, index);
-    return Z3_mk_const(encoder->context, Z3_mk_string_symbol(encoder->context, name),
-                       sort(encoder, width));
-}
-
-Z3_ast encode_and(struct encoder *encoder, Z3_ast a, Z3_ast b)
-{
-    Z3_ast both[2] = { a, b };
-
-    if (a == encoder->no || b == encoder->no)
-        return encoder->no;
-    if (a == encoder->yes || a == b)
-        return b;
-    return b == encoder->yes ? a : Z3_mk_and(encoder->context, 2, both);
-}
-
-Z3_ast encode_or(struct encoder *encoder, Z3_ast a, Z3_ast b)
-{
-    Z3_ast both[2] = { a, b };
-
-    if (a == encoder->yes || b == encoder->yes)
-        return encoder->yes;
-    if (a == encoder->no || a == b)
-        return b;
-    return b == encoder->no ? a : Z3_mk_or(encoder->context, 2, both);
-}
-
-Z3_ast encode_not(struct encoder *encoder, Z3_ast a)
-{
-    if (a == encoder->yes)
-        return encoder->no;
-    return a == encoder->no ? encoder->yes : Z3_mk_not(encoder->context, a);
-}
-
-Z3_ast encode_equal(struct encoder *encoder, Z3_ast a, Z3_ast b)
-{
-    return a == b ? encoder->yes : Z3_mk_eq(encoder->context, a, b);
-}
-
-static Z3_ast choose_term(struct encoder *encoder, Z3_ast condition, Z3_ast a, Z3_ast b)
-{
-    if (condition == encoder->yes || a == b)
-        return a;
-    return condition == encoder->no ? b : Z3_mk_ite(encoder->context, condition, a, b);
-}
-
-/* Bit to truth value and back; our expressions keep truth in one bit. */
-static Z3_ast is_set(struct encoder *encoder, Z3_ast bit)
-{
-    return Z3_simplify(encoder->context, encode_equal(encoder, bit, encode_number(encoder, 1, 1)));
-}
-
-static Z3_ast as_bit(struct encoder *encoder, Z3_ast truth)
-{
-    return choose_term(encoder, truth, encode_number(encoder, 1, 1), encode_number(encoder, 0, 1));
-}
-
-static Z3_ast *new_terms(struct encoder *encoder, size_t count)
-{
-    struct block_header *block = calloc(1, sizeof(*block) + (count + 1) * sizeof(Z3_ast));
-
-    if (block == NULL) {
-        encoder->out_of_memory = true;
-        return NULL;
-    }
-    block->next = encoder->blocks;
-    encoder->blocks = block;
-    return (Z3_ast *)(void *)block->bytes;
-}
-
-struct symbolic_state encode_copy(struct encoder *encoder, const struct symbolic_state *state)
-{
-    struct symbolic_state copy = *state;
-
-    copy.values = new_terms(encoder, encoder->description->value_count);
-    if (copy.values != NULL)
-        memcpy(copy.values, state->values,
-               encoder->description->value_count * sizeof(*copy.values));
-    else
-        copy.values = state->values;
-    return copy;
-}
-
-static Z3_ast *memory_of(const struct encoder *encoder, const struct symbolic_state *state)
-{
-    return state->values + encoder->description->cells[encoder->description->memory_cell].offset;
-}
-
-struct symbolic_state encode_state(struct encoder *encoder, const char *prefix,
-                                   uint32_t memory_size)
-{
-    const struct isa_description *description = encoder->description;
-    struct symbolic_state state = { .memory_size = memory_size, .halted = encoder->no };
-
-    state.values = new_terms(encoder, description->value_count);
-    if (state.values == NULL)
-        return state;
-    for (unsigned i = 0; i < description->cell_count; i++) {
-        const struct isa_cell *cell = &description->cells[i];
-
-        for (uint32_t j = 0; j < cell->count; j++)
-            state.values[cell->offset + j] =
-                encode_variable(encoder, prefix, cell->offset + j, cell->width);
-    }
-    return state;
-}
-
-static Z3_ast expression(struct execution *run, const struct isa_expression *e);
-
-static Z3_ast element(struct execution *run, const struct isa_expression *e)
-{
-    struct encoder *encoder = run->encoder;
-    const struct isa_cell *array = &encoder->description->cells[e->index];
-    Z3_ast index = expression(run, e->a);
-    Z3_ast result = encode_number(encoder, 0, array->width);
-
-    for (uint32_t i = array->count; i > 0; i--) {
-        if (e->a->width < 32 && (i - 1) >> e->a->width != 0)
-            continue;
-        result = choose_term(
-            encoder,
-            Z3_simplify(encoder->context,
-                        encode_equal(encoder, index, encode_number(encoder, i - 1, e->a->width))),
-            run->state->values[array->offset + i - 1], result);
-    }
-    return result;
-}
-
-static Z3_ast arithmetic(Z3_context z, enum expression_kind kind, Z3_ast a, Z3_ast b)
-{
-    switch (kind) {
-    case EXPRESSION_ADD:
-        return Z3_mk_bvadd(z, a, b);
-    case EXPRESSION_SUBTRACT:
-        return Z3_mk_bvsub(z, a, b);
-    case EXPRESSION_MULTIPLY:
-        return Z3_mk_bvmul(z, a, b);
-    case EXPRESSION_DIVIDE:
-        return Z3_mk_bvudiv(z, a, b);
-    case EXPRESSION_REMAINDER:
-        return Z3_mk_bvurem(z, a, b);
-    case EXPRESSION_AND:
-        return Z3_mk_bvand(z, a, b);
-    case EXPRESSION_OR:
-        return Z3_mk_bvor(z, a, b);
-    case EXPRESSION_XOR:
-        return Z3_mk_bvxor(z, a, b);
-    case EXPRESSION_SHIFT_LEFT:
-        return Z3_mk_bvshl(z, a, b);
-    case EXPRESSION_SHIFT_RIGHT:
-        return Z3_mk_bvlshr(z, a, b);
-    case EXPRESSION_SHIFT_ARITHMETIC:
-        return Z3_mk_bvashr(z, a, b);
-    default:
-        return Z3_mk_concat(z, a, b);
-    }
-}
-
-static Z3_ast comparison(struct encoder *encoder, enum expression_kind kind, Z3_ast a, Z3_ast b)
-{
-    Z3_context z = encoder->context;
-
-    switch (kind) {
-    case EXPRESSION_EQUAL:
-        return encode_equal(encoder, a, b);
-    case EXPRESSION_NOT_EQUAL:
-        return encode_not(encoder, encode_equal(encoder, a, b));
-    case EXPRESSION_LESS:
-        return Z3_mk_bvult(z, a, b);
-    case EXPRESSION_LESS_EQUAL:
-        return Z3_mk_bvule(z, a, b);
-    case EXPRESSION_LESS_SIGNED:
-        return Z3_mk_bvslt(z, a, b);
-    default:
-        return Z3_mk_bvsle(z, a, b);
-    }
-}
-
-static Z3_ast operation(struct execution *run, const struct isa_expression *e)
-{
-    struct encoder *encoder = run->encoder;
-    Z3_ast a = expression(run, e->a);
-    Z3_ast b = expression(run, e->b);
-
-    if (e->kind >= EXPRESSION_EQUAL && e->kind <= EXPRESSION_LESS_EQUAL_SIGNED)
-        return as_bit(encoder, comparison(encoder, e->kind, a, b));
-    return arithmetic(encoder->context, e->kind, a, b);
-}
-
-static Z3_ast expression(struct execution *run, const struct isa_expression *e)
-{
-    struct encoder *encoder = run->encoder;
-    Z3_context z = encoder->context;
-
-    switch (e->kind) {
-    case EXPRESSION_CONSTANT:
-        return encode_number(encoder, e->value, e->width);
-    case EXPRESSION_CELL:
-        return run->state->values[encoder->description->cells[e->index].offset];
-    case EXPRESSION_ELEMENT:
-        return element(run, e);
-    case EXPRESSION_OPERAND:
-        return encoder->operands[e->index];
-    case EXPRESSION_LOCAL:
-        return run->slots[e->index];
-    case EXPRESSION_CHOICE:
-        return encoder->choices[e->index];
-    case EXPRESSION_MEMORY_SIZE:
-        return encode_number(encoder, run->state->memory_size, e->width);
-    case EXPRESSION_NOT:
-        return Z3_mk_bvnot(z, expression(run, e->a));
-    case EXPRESSION_NEGATE:
-        return Z3_mk_bvneg(z, expression(run, e->a));
-    case EXPRESSION_CONDITIONAL:
-        return choose_term(encoder, is_set(encoder, expression(run, e->a)), expression(run, e->b),
-                           expression(run, e->c));
-    case EXPRESSION_SLICE:
-        return Z3_mk_extract(z, e->high, e->low, expression(run, e->a));
-    case EXPRESSION_ZERO_EXTEND:
-        return Z3_mk_zero_ext(z, e->width - e->a->width, expression(run, e->a));
-    case EXPRESSION_SIGN_EXTEND:
-        return Z3_mk_sign_ext(z, e->width - e->a->width, expression(run, e->a));
-    default:
-        return operation(run, e);
-    }
-}
 
 static void execute(struct execution *run, const struct isa_statement *statement);
 
@@ -361,11 +56,11 @@ static Z3_ast is_cell(struct encoder *encoder, Z3_ast address, unsigned width, u
 static Z3_ast read_cell(struct encoder *encoder, const struct symbolic_state *state, Z3_ast address,
                         unsigned width)
 {
-    Z3_ast *memory = memory_of(encoder, state);
+    Z3_ast *memory = encode_memory(encoder, state);
     Z3_ast result = memory[0];
 
     for (uint32_t i = 1; i < state->memory_size; i++)
-        result = choose_term(encoder, is_cell(encoder, address, width, i), memory[i], result);
+        result = encode_choose(encoder, is_cell(encoder, address, width, i), memory[i], result);
     return result;
 }
 
@@ -429,12 +124,12 @@ static void access_memory(struct execution *run, const struct isa_statement *sta
 {
     struct encoder *encoder = run->encoder;
     const struct isa_description *description = encoder->description;
-    Z3_ast address = expression(run, statement->a), mode, good, value, *memory;
+    Z3_ast address = encode_expression(run, statement->a), mode, good, value, *memory;
     Z3_ast virtual_address = address;
     unsigned width = statement->a->width;
 
     if (statement->kind == STATEMENT_LOAD || statement->kind == STATEMENT_STORE) {
-        mode = statement->b != NULL ? expression(run, statement->b)
+        mode = statement->b != NULL ? encode_expression(run, statement->b)
                : description->mode_cell >= 0
                    ? run->state->values[description->cells[description->mode_cell].offset]
                    : NULL;
@@ -453,10 +148,10 @@ static void access_memory(struct execution *run, const struct isa_statement *sta
         run->slots[statement->slot] = value;
         return;
     }
-    value = expression(run, statement->c);
-    memory = memory_of(encoder, run->state);
+    value = encode_expression(run, statement->c);
+    memory = encode_memory(encoder, run->state);
     for (uint32_t i = 0; i < run->state->memory_size; i++)
-        memory[i] = choose_term(encoder, is_cell(encoder, address, width, i), value, memory[i]);
+        memory[i] = encode_choose(encoder, is_cell(encoder, address, width, i), value, memory[i]);
 }
 
 static Z3_ast replace_bits(struct encoder *encoder, Z3_ast old, Z3_ast value, unsigned width,
@@ -475,8 +170,8 @@ static void assign(struct execution *run, const struct isa_statement *statement)
 {
     struct encoder *encoder = run->encoder;
     const struct isa_cell *cell = &encoder->description->cells[statement->cell];
-    Z3_ast value = expression(run, statement->a);
-    Z3_ast index = statement->index != NULL ? expression(run, statement->index) : NULL;
+    Z3_ast value = encode_expression(run, statement->a);
+    Z3_ast index = statement->index != NULL ? encode_expression(run, statement->index) : NULL;
 
     for (uint32_t i = 0; i < cell->count; i++) {
         Z3_ast *place = &run->state->values[cell->offset + i];
@@ -485,7 +180,7 @@ static void assign(struct execution *run, const struct isa_statement *statement)
                           : Z3_simplify(encoder->context,
                                         is_cell(encoder, index, statement->index->width, i));
 
-        *place = choose_term(
+        *place = encode_choose(
             encoder, here,
             replace_bits(encoder, *place, value, cell->width, statement->high, statement->low),
             *place);
@@ -498,14 +193,14 @@ static void merge(struct execution *run, Z3_ast condition, const struct symbolic
 
     for (uint32_t i = 0; i < encoder->description->value_count; i++)
         run->state->values[i] =
-            choose_term(encoder, condition, other->values[i], run->state->values[i]);
-    run->state->halted = choose_term(encoder, condition, other->halted, run->state->halted);
+            encode_choose(encoder, condition, other->values[i], run->state->values[i]);
+    run->state->halted = encode_choose(encoder, condition, other->halted, run->state->halted);
 }
 
 static void branch(struct execution *run, const struct isa_statement *statement)
 {
     struct encoder *encoder = run->encoder;
-    Z3_ast condition = is_set(encoder, expression(run, statement->a));
+    Z3_ast condition = encode_is_set(encoder, encode_expression(run, statement->a));
     struct symbolic_state start, taken;
     Z3_ast path = run->path, taken_path, result = run->result, taken_result;
 
@@ -527,7 +222,7 @@ static void branch(struct execution *run, const struct isa_statement *statement)
     execute(run, statement->otherwise);
     merge(run, condition, &taken);
     run->path = encode_or(encoder, taken_path, run->path);
-    run->result = choose_term(encoder, condition, taken_result, run->result);
+    run->result = encode_choose(encoder, condition, taken_result, run->result);
 }
 
 static void execute(struct execution *run, const struct isa_statement *statement)
@@ -537,7 +232,7 @@ static void execute(struct execution *run, const struct isa_statement *statement
     for (; statement != NULL && !encoder->out_of_memory; statement = statement->next) {
         switch (statement->kind) {
         case STATEMENT_LET:
-            run->slots[statement->slot] = expression(run, statement->a);
+            run->slots[statement->slot] = encode_expression(run, statement->a);
             break;
         case STATEMENT_ASSIGN:
             assign(run, statement);
@@ -561,8 +256,8 @@ static void execute(struct execution *run, const struct isa_statement *statement
             run->state->halted = encoder->yes;
             break;
         case STATEMENT_YIELD:
-            run->result =
-                choose_term(encoder, run->path, expression(run, statement->a), run->result);
+            run->result = encode_choose(encoder, run->path, encode_expression(run, statement->a),
+                                        run->result);
             run->path = encoder->no;
             break;
         }
@@ -644,7 +339,7 @@ Z3_ast encode_relocate(struct encoder *encoder, struct symbolic_state *state, Z3
         return encoder->no;
     run->slots[0] = shift;
     if (description->relocate_guard != NULL)
-        guard = is_set(encoder, expression(run, description->relocate_guard));
+        guard = encode_is_set(encoder, encode_expression(run, description->relocate_guard));
     execute(run, description->relocate.first);
     free(run);
     return guard;
@@ -675,8 +370,9 @@ Z3_ast encode_valid(struct encoder *encoder, const struct symbolic_state *state)
     if (run == NULL)
         return encoder->no;
     for (unsigned i = 0; i < encoder->description->invariant_count; i++)
-        valid = encode_and(encoder, valid,
-                           is_set(encoder, expression(run, encoder->description->invariants[i])));
+        valid = encode_and(
+            encoder, valid,
+            encode_is_set(encoder, encode_expression(run, encoder->description->invariants[i])));
     free(run);
     return valid;
 }

@@ -6,6 +6,7 @@
 #include "search.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,6 +30,7 @@ struct axes {
 
 struct enumeration {
     const struct isa_description *description;
+    const struct search_universe *universe; /* NULL: all states */
     struct witness *witness;
     struct axes outer; /* first state, operands, choices */
     struct axes inner; /* what the second state is free to hold */
@@ -40,7 +42,8 @@ static uint64_t width_last(unsigned width)
     return width >= 64 ? UINT64_MAX : ((uint64_t)1 << width) - 1;
 }
 
-static int add_axis(struct axes *axes, uint64_t *place, uint64_t last, const uint64_t *domain)
+static int add_axis(struct axes *axes, uint64_t *place, unsigned width,
+                    const struct search_set *set)
 {
     struct axis *axis;
 
@@ -48,11 +51,21 @@ static int add_axis(struct axes *axes, uint64_t *place, uint64_t last, const uin
         return -E2BIG;
     axis = &axes->axis[axes->count++];
     axis->place = place;
-    axis->last = last;
-    axis->domain = domain;
+    axis->domain = set != NULL ? set->values : NULL;
+    axis->last = axis->domain != NULL ? set->count - 1 : width_last(width);
     axis->position = 0;
-    *place = domain != NULL ? domain[0] : 0;
+    *place = axis->domain != NULL ? axis->domain[0] : 0;
     return 0;
+}
+
+/* An axis for one place of a state. */
+static int add_place(struct enumeration *e, struct axes *axes, struct machine_state *state,
+                     const struct isa_cell *cell, uint32_t element)
+{
+    uint32_t place = cell->offset + element;
+
+    return add_axis(axes, &state->values[place], cell->width,
+                    e->universe != NULL ? &e->universe->places[place] : NULL);
 }
 
 /* Sets the next combination; false, and everything back at the start, after the last. */
@@ -81,8 +94,7 @@ static int add_state(struct enumeration *e)
         uint32_t count = cell->role == ROLE_MEMORY ? state->memory_size : cell->count;
 
         for (uint32_t j = 0; j < count && cell->role != ROLE_MODE && error == 0; j++)
-            error = add_axis(&e->outer, &state->values[cell->offset + j], width_last(cell->width),
-                             NULL);
+            error = add_place(e, &e->outer, state, cell, j);
     }
     return error;
 }
@@ -95,15 +107,16 @@ static int add_input(struct enumeration *e)
 
     for (unsigned i = 0; i < instruction->operand_count && error == 0; i++) {
         const struct isa_operand *operand = &instruction->operands[i];
+        struct search_set all = { operand->domain, operand->domain_count };
 
-        error = add_axis(&e->outer, &input->operands[i],
-                         operand->domain != NULL ? operand->domain_count - 1
-                                                 : width_last(operand->width),
-                         operand->domain);
+        error = add_axis(&e->outer, &input->operands[i], operand->width,
+                         e->universe != NULL && e->universe->operands[i].values != NULL
+                             ? &e->universe->operands[i]
+                             : &all);
     }
     for (unsigned i = 0; i < instruction->choice_count && error == 0; i++)
-        error =
-            add_axis(&e->outer, &input->choices[i], width_last(instruction->choice_width[i]), NULL);
+        error = add_axis(&e->outer, &input->choices[i], instruction->choice_width[i],
+                         e->universe != NULL ? &e->universe->choices[i] : NULL);
     return error;
 }
 
@@ -119,6 +132,31 @@ unsigned search_bits(const struct isa_description *description,
     for (unsigned i = 0; i < instruction->choice_count; i++)
         bits += instruction->choice_width[i];
     return bits > 10000 ? 10000 : (unsigned)bits;
+}
+
+static double set_bits(const struct search_set *set, unsigned width)
+{
+    return set->values != NULL ? log2(set->count) : width;
+}
+
+/* The same within a universe; rounded up. */
+static unsigned universe_bits(const struct isa_description *description,
+                              const struct isa_instruction *instruction,
+                              const struct search_universe *universe)
+{
+    double bits = 0;
+
+    if (universe == NULL)
+        return search_bits(description, instruction);
+    for (unsigned i = 0; i < description->cell_count; i++)
+        for (uint32_t j = 0; j < description->cells[i].count; j++)
+            bits += set_bits(&universe->places[description->cells[i].offset + j],
+                             description->cells[i].width);
+    for (unsigned i = 0; i < instruction->operand_count; i++)
+        bits += set_bits(&universe->operands[i], instruction->operands[i].width);
+    for (unsigned i = 0; i < instruction->choice_count; i++)
+        bits += set_bits(&universe->choices[i], instruction->choice_width[i]);
+    return bits > 10000 ? 10000 : (unsigned)ceil(bits);
 }
 
 /* Makes the second state's window show what the first one's does; the rest becomes free. */
@@ -149,7 +187,7 @@ static bool fit_window(struct enumeration *e)
         memory[physical[1]] = seen;
     }
     for (uint32_t i = 0; i < cell->count; i++)
-        if (!e->fixed[i] && add_axis(&e->inner, &memory[i], width_last(cell->width), NULL) != 0)
+        if (!e->fixed[i] && add_place(e, &e->inner, states[1], cell, i) != 0)
             return false;
     return true;
 }
@@ -160,8 +198,7 @@ static void free_resources(struct enumeration *e)
         const struct isa_cell *cell = &e->description->cells[i];
 
         for (uint32_t j = 0; cell->counted && j < cell->count; j++)
-            (void)add_axis(&e->inner, &e->witness->before[1].values[cell->offset + j],
-                           width_last(cell->width), NULL);
+            (void)add_place(e, &e->inner, &e->witness->before[1], cell, j);
     }
 }
 
@@ -181,10 +218,18 @@ static bool try_inner(struct enumeration *e)
 
 static bool try_relocated(struct enumeration *e)
 {
+    const struct search_set *set = e->universe != NULL ? &e->universe->shift : NULL;
+    uint64_t last = width_last(e->description->shift_width);
     struct witness *witness = e->witness;
 
-    for (uint64_t shift = 1; shift <= width_last(e->description->shift_width); shift++) {
+    if (set != NULL && set->values != NULL)
+        last = set->count;
+    for (uint64_t i = 1; i <= last; i++) {
+        uint64_t shift = set != NULL && set->values != NULL ? set->values[i - 1] : i;
+
         witness->shift = shift;
+        if (shift == 0)
+            continue;
         machine_state_copy(&witness->before[1], &witness->before[0], e->description);
         if (evaluate_relocate(e->description, &witness->before[1], shift) == 0 && fit_window(e) &&
             try_inner(e))
@@ -209,8 +254,7 @@ static bool try_folded(struct enumeration *e)
            machine_state_memory(bare, description), bare->memory_size * sizeof(uint64_t));
     e->inner.count = 0;
     for (uint32_t i = 0; i < monitor; i++)
-        (void)add_axis(&e->inner, &machine_state_memory(host, description)[i],
-                       width_last(memory->width), NULL);
+        (void)add_place(e, &e->inner, host, memory, i);
     free_resources(e);
     return try_inner(e);
 }
@@ -265,7 +309,7 @@ static bool try_property(struct enumeration *e)
     const struct isa_description *description = e->description;
     const struct property_row *row = &property_rows[e->witness->property];
 
-    if (row->relation == RELATION_FOLDED)
+    if (row->relation == RELATION_FOLDED && row->mode < 0)
         return try_mode(e, description->supervisor) || try_mode(e, description->user);
     return try_mode(e, row->mode == 1 ? description->user : description->supervisor);
 }
@@ -297,18 +341,20 @@ static int enumerate_property(struct enumeration *e, const struct isa_instructio
 }
 
 int search_enumerate(const struct isa_description *description,
-                     const struct isa_instruction *instruction, struct search_result *result)
+                     const struct isa_instruction *instruction,
+                     const struct search_universe *universe, struct search_result *result)
 {
     struct enumeration *e;
     int error = 0;
 
     memset(result, 0, sizeof(*result));
-    if (search_bits(description, instruction) > MAX_BITS)
+    if (universe_bits(description, instruction, universe) > MAX_BITS)
         return -E2BIG;
     e = calloc(1, sizeof(*e));
     if (e == NULL)
         return -ENOMEM;
     e->description = description;
+    e->universe = universe;
     e->fixed = calloc(description->value_count + 1, sizeof(*e->fixed));
     if (e->fixed == NULL)
         error = -ENOMEM;

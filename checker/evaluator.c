@@ -344,16 +344,23 @@ int evaluate_trap(const struct isa_description *description, struct machine_stat
     return run.outcome.kind == OUTCOME_NORMAL ? 0 : -EFAULT;
 }
 
-bool evaluate_valid(const struct isa_description *description, const struct machine_state *state)
+const struct isa_expression *evaluate_broken(const struct isa_description *description,
+                                             const struct machine_state *state)
 {
     struct machine_state view = *state;
     struct evaluation run = { .description = description, .state = &view };
+
+    for (unsigned i = 0; i < description->invariant_count; i++)
+        if (evaluate(&run, description->invariants[i]) == 0)
+            return description->invariants[i];
+    return NULL;
+}
+
+bool evaluate_valid(const struct isa_description *description, const struct machine_state *state)
+{
     uint64_t mode = machine_state_mode(state, description);
 
     if (description->pair_declared && mode != description->supervisor && mode != description->user)
         return false;
-    for (unsigned i = 0; i < description->invariant_count; i++)
-        if (evaluate(&run, description->invariants[i]) == 0)
-            return false;
-    return true;
+    return evaluate_broken(description, state) == NULL;
 }

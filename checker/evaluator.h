@@ -74,6 +74,9 @@ int evaluate_trap(const struct isa_description *description, struct machine_stat
 
 /* Do the description's invariants hold, and is the mode one of the pair under analysis? */
 bool evaluate_valid(const struct isa_description *description, const struct machine_state *state);
+/* The first invariant that does not hold, or NULL: then it is the mode, or nothing. */
+const struct isa_expression *evaluate_broken(const struct isa_description *description,
+                                             const struct machine_state *state);
 
 struct step_record {
     const struct isa_instruction *instruction; /* NULL: fetch failed or encoding unknown */

@@ -2,10 +2,10 @@
 /*
  * Formatter: see format.h.
  *
- * A brace opens a block when its first line break is wanted: after ')', a string, an identifier
- * that heads a declaration, `else`, or a map's width - told by what the matching brace holds: a
- * ';' or '{' inside, or nothing at all, makes a block; otherwise it is a list and stays on the
- * line.
+ * A brace opens a block or a list, told by what it holds. A block has a ';' at any depth, an `if`,
+ * two names in a row (`mode M`, as every declaration begins), or nothing at all, or holds a brace
+ * that holds nothing. No list - of values, of names, of an encoding's fields - has any of these; it
+ * stays on the line.
  */
 #include "format.h"
 #include "lexer.h"
@@ -29,19 +29,24 @@ struct formatter {
 
 static bool is_block(const struct formatter *f, size_t brace)
 {
-    unsigned depth = 0;
+    const struct token *before = &f->tokens[brace];
+    unsigned depth = 1;
 
-    /* "= {" and "({" begin values; so does a spread at the start of a statement. */
-    for (size_t i = brace; i < f->count; i++) {
-        if (token_is(&f->tokens[i], "{"))
+    for (size_t i = brace + 1; i < f->count && depth > 0; i++) {
+        const struct token *token = &f->tokens[i];
+
+        if (token->kind == TOKEN_COMMENT)
+            continue;
+        if (token_is(token, ";") || (token_is(token, "}") && token_is(before, "{")))
+            return true;
+        if (depth == 1 && token->kind == TOKEN_IDENTIFIER &&
+            (token_is(token, "if") || before->kind == TOKEN_IDENTIFIER))
+            return true;
+        if (token_is(token, "{"))
             depth++;
-        else if (token_is(&f->tokens[i], "}") && --depth == 0)
-            return i == brace + 1;
-        else if (depth == 1 && token_is(&f->tokens[i], ";"))
-            return true;
-        else if (depth == 1 && f->tokens[i].kind == TOKEN_IDENTIFIER &&
-                 (token_is(&f->tokens[i], "if") || token_is(&f->tokens[i], "insn")))
-            return true;
+        else if (token_is(token, "}"))
+            depth--;
+        before = token;
     }
     return false;
 }
@@ -60,9 +65,10 @@ static void put(struct formatter *f, const struct token *token, bool space)
     else if (space)
         fputc(' ', f->out);
     if (token->kind == TOKEN_STRING)
-        fprintf(f->out, "\"%.*s\"", (int)token->length, token->text);
-    else
-        fprintf(f->out, "%.*s", (int)token->length, token->text);
+        fputc('"', f->out);
+    (void)fwrite(token->text, 1, token->length, f->out);
+    if (token->kind == TOKEN_STRING)
+        fputc('"', f->out);
     f->line_start = false;
 }
 
@@ -115,7 +121,7 @@ static void comment(struct formatter *f, size_t i)
         fprintf(f->out, "%*s", (int)(f->depth * INDENT), "");
     else
         fputc(' ', f->out);
-    fprintf(f->out, "%.*s", (int)length, token->text);
+    (void)fwrite(token->text, 1, length, f->out); /* whatever bytes a comment holds */
     f->line_start = false;
     new_line(f);
 }
@@ -141,7 +147,8 @@ static void close_brace(struct formatter *f, size_t i)
         new_line(f);
 }
 
-/* A list that names values, as after a mode cell, ends its declaration like a ';'. */
+/* A list that names values, as after a mode cell, ends its declaration like a ';': nothing else
+ * that has a list goes on with a name. */
 static bool ends_line(const struct formatter *f, size_t i)
 {
     const struct token *next = &f->tokens[i + 1];
@@ -150,7 +157,8 @@ static bool ends_line(const struct formatter *f, size_t i)
         return next->at.line != f->tokens[i].at.line;
     if (token_is(&f->tokens[i], ";"))
         return true;
-    return token_is(&f->tokens[i], "}") && f->open == 0 && next->kind == TOKEN_IDENTIFIER;
+    return token_is(&f->tokens[i], "}") && (f->open == 0 || f->block[f->open - 1]) &&
+           next->kind == TOKEN_IDENTIFIER && !token_is(next, "else");
 }
 
 static int format_tokens(struct formatter *f)

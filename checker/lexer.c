@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Lexer: see lexer.h. One pass, no look-back, every byte checked. */
 #include "lexer.h"
+#include "messages.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -60,7 +61,7 @@ static struct source_position here(const struct lexer *lexer)
 
 static int fail(struct lexer *lexer, const char *message)
 {
-    diagnostics_error(lexer->diagnostics, here(lexer), "%s", message);
+    diagnostics_error(lexer->diagnostics, here(lexer), "%s", _(message));
     return -EINVAL;
 }
 
@@ -118,9 +119,9 @@ static int read_number(struct lexer *lexer)
         if (!is_word(c))
             break;
         if (digit_value(c) >= (int)base)
-            return fail(lexer, base == 10  ? "a decimal number may hold only digits"
-                               : base == 2 ? "a binary number may hold only 0 and 1"
-                                           : "a hexadecimal number may hold only 0-9 and a-f");
+            return fail(lexer, base == 10  ? N_("a decimal number may hold only digits")
+                               : base == 2 ? N_("a binary number may hold only 0 and 1")
+                                           : N_("a hexadecimal number may hold only 0-9 and a-f"));
         if (value > (UINT64_MAX - (uint64_t)digit_value(c)) / base)
             return fail(lexer, "this number needs more than 64 bits");
         value = value * base + (uint64_t)digit_value(c);
@@ -193,7 +194,8 @@ static int read_comment(struct lexer *lexer, bool keep)
 {
     size_t length = 0;
 
-    while (lexer->position + length < lexer->length && peek(lexer, length) != '\n')
+    while (lexer->position + length < lexer->length && peek(lexer, length) != '\n' &&
+           peek(lexer, length) != '\0')
         length++;
     if (keep && append(lexer, TOKEN_COMMENT, length) == NULL)
         return -ENOMEM;

@@ -34,7 +34,7 @@ static const struct command_row commands[] = {
 
 static void print_help(FILE *out)
 {
-    fputs(_("Usage: origami-checker COMMAND [OPTION]... [FILE]\n"
+    fputs(_("Usage: origami COMMAND [OPTION]... [FILE]\n"
             "Answer Popek and Goldberg's question about an instruction set.\n"
             "\n"
             "Commands:\n"),
@@ -46,14 +46,15 @@ static void print_help(FILE *out)
             "  --version  show the version and exit\n"
             "\n"
             "Examples:\n"
-            "  origami-checker check third-generation\n"
-            "  origami-checker explain mc68000 'MOVE from SR'\n"),
+            "  origami check third-generation\n"
+            "  origami explain mc68000 'MOVE from SR'\n"),
           out);
 }
 
 int main(int argc, char **argv)
 {
     const char *name = argc > 1 ? argv[1] : "";
+    char whole[32];
 
     messages_init();
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0) {
@@ -64,11 +65,16 @@ int main(int argc, char **argv)
         puts("origami-checker " ORIGAMI_VERSION);
         return 0;
     }
-    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
-        if (strcmp(name, commands[i].name) == 0)
+    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+        if (strcmp(name, commands[i].name) == 0) {
+            /* What getopt begins its messages with. */
+            (void)snprintf(whole, sizeof(whole), "origami %s", name);
+            argv[1] = whole;
             return commands[i].run(argc - 1, argv + 1);
+        }
+    }
     if (*name != '\0')
-        fprintf(stderr, _("origami-checker: there is no command '%s'\n"), name);
+        fprintf(stderr, _("origami: there is no command '%s'\n"), name);
     print_help(stderr);
     return EXIT_USAGE;
 }

@@ -1,23 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* Parser: top-level declarations, and description_parse(), the way in. */
+#include "messages.h"
 #include "parser.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-
-const char *parse_string(struct parser *parser, const char *what)
-{
-    const struct token *token = parser_peek(parser);
-
-    if (parser_failed(parser))
-        return NULL;
-    if (token->kind != TOKEN_STRING) {
-        parser_error(parser, token->at, "expected %s in double quotes", what);
-        return NULL;
-    }
-    return parser_copy(parser, parser_next(parser));
-}
 
 static bool parse_isa(struct parser *parser)
 {
@@ -94,111 +82,6 @@ static bool parse_param(struct parser *parser)
 static bool parse_const(struct parser *parser)
 {
     return parse_named_constant(parser, false);
-}
-
-static bool parse_value_names(struct parser *parser, struct isa_cell *cell)
-{
-    struct isa_value_name *names = parser_allocate(parser, 32 * sizeof(*names));
-
-    if (names == NULL)
-        return false;
-    cell->names = names;
-    while (!parser_accept(parser, "}")) {
-        const struct token *name = parser_expect_name(parser, "the name of a value or '}'");
-        struct symbol *symbol;
-        uint64_t value = 0;
-
-        if (name == NULL || !parser_expect(parser, "=") ||
-            !parse_constant(parser, 0, width_mask(cell->width), "a cell's value", &value))
-            return false;
-        if (cell->name_count == 32) {
-            parser_error(parser, name->at, "more than 32 named values");
-            return false;
-        }
-        symbol = parser_declare(parser, name, SYMBOL_CONSTANT);
-        if (symbol == NULL)
-            return false;
-        symbol->value = value;
-        symbol->width = cell->width;
-        names[cell->name_count].name = parser_copy(parser, name);
-        names[cell->name_count++].value = value;
-        if (!token_is(parser_peek(parser), "}") && !parser_expect(parser, ","))
-            return false;
-    }
-    return true;
-}
-
-static bool parse_cell_shape(struct parser *parser, struct isa_cell *cell)
-{
-    uint64_t count = 1;
-
-    if (parser_accept(parser, "[")) {
-        uint64_t most = cell->role == ROLE_MEMORY ? ISA_MAX_MEMORY : ISA_MAX_ELEMENTS;
-
-        cell->is_array = true;
-        if (!parse_constant(parser, 1, most, "the number of cells", &count) ||
-            !parser_expect(parser, "]"))
-            return false;
-    }
-    cell->count = (uint32_t)count;
-    return parser_expect(parser, ":") && parse_width(parser, &cell->width);
-}
-
-/* A role that only one cell may have: its place in the description, or NULL. */
-static int *single_role(struct isa_description *description, enum isa_role role)
-{
-    switch (role) {
-    case ROLE_MODE:
-        return &description->mode_cell;
-    case ROLE_PC:
-        return &description->pc_cell;
-    case ROLE_MEMORY:
-        return &description->memory_cell;
-    default:
-        return NULL;
-    }
-}
-
-static bool parse_cell(struct parser *parser, enum isa_role role)
-{
-    struct isa_description *description = parser->description;
-    const struct token *name = parser_expect_name(parser, "the name of a cell");
-    int *single = single_role(description, role);
-    struct isa_cell *cell;
-    struct symbol *symbol;
-
-    if (name == NULL)
-        return false;
-    if (description->cell_count == ISA_MAX_CELLS) {
-        parser_error(parser, name->at, "more than %d cells", ISA_MAX_CELLS);
-        return false;
-    }
-    cell = &description->cells[description->cell_count];
-    cell->at = name->at;
-    cell->role = role;
-    cell->name = parser_copy(parser, name);
-    if (cell->name == NULL || !parse_cell_shape(parser, cell))
-        return false;
-    if (single != NULL && (*single >= 0 || cell->is_array != (role == ROLE_MEMORY))) {
-        parser_error(parser, name->at,
-                     *single >= 0 ? "there is a %s cell already"
-                                  : "a %s cell has the other shape (memory is an array, mode and "
-                                    "pc are not)",
-                     role_name(role));
-        return false;
-    }
-    symbol = parser_declare(parser, name, SYMBOL_CELL);
-    if (symbol == NULL)
-        return false;
-    symbol->value = description->cell_count;
-    if (single != NULL)
-        *single = (int)description->cell_count;
-    description->cell_count++;
-    if (role == ROLE_RESOURCE && parser_accept(parser, "optional"))
-        cell->optional = true;
-    if (parser_accept(parser, "{"))
-        return parse_value_names(parser, cell) && (parser_accept(parser, ";") || true);
-    return parser_expect(parser, ";");
 }
 
 static bool parse_user(struct parser *parser)
@@ -318,7 +201,7 @@ static bool end_body(struct parser *parser, struct body_context *context, struct
 static bool refuse_second(struct parser *parser, bool declared, const char *what)
 {
     if (declared)
-        parser_error(parser, parser_peek(parser)->at, "there is a %s already", what);
+        parser_error(parser, parser_peek(parser)->at, "there is a %s already", _(what));
     return !declared;
 }
 
@@ -505,6 +388,26 @@ static bool parse_declarations(struct parser *parser, bool nested)
     return false;
 }
 
+static void check_override(struct parser *parser, struct source_position start, const char *name)
+{
+    const struct isa_description *description = parser->description;
+    char names[160] = "";
+
+    for (unsigned i = 0; i < description->parameter_count; i++) {
+        size_t used = strlen(names);
+
+        if (strcmp(description->parameters[i].name, name) == 0)
+            return;
+        (void)snprintf(names + used, sizeof(names) - used, "%s%s", i == 0 ? "" : _(", "),
+                       description->parameters[i].name);
+    }
+    if (names[0] == '\0')
+        parser_error(parser, start, "there is no parameter '%.60s': this description has none",
+                     name);
+    else
+        parser_error(parser, start, "there is no parameter '%.60s'; there are: %s", name, names);
+}
+
 static void check_whole(struct parser *parser)
 {
     struct isa_description *description = parser->description;
@@ -518,38 +421,8 @@ static void check_whole(struct parser *parser)
         description->monitor_cells >= description->cells[description->memory_cell].count)
         parser_error(parser, description->cells[description->memory_cell].at,
                      "the monitor leaves no memory to its guest");
-    for (unsigned i = 0; i < parser->override_count; i++) {
-        bool known = false;
-
-        for (unsigned j = 0; j < description->parameter_count; j++)
-            known =
-                known || strcmp(description->parameters[j].name, parser->overrides[i].name) == 0;
-        if (!known)
-            parser_error(parser, start, "there is no parameter '%.60s' to set",
-                         parser->overrides[i].name);
-    }
-}
-
-/* Memory last: then a machine with less memory is a shorter state. */
-static void assign_offsets(struct isa_description *description)
-{
-    uint32_t offset = 0;
-
-    for (unsigned i = 0; i < description->cell_count; i++) {
-        if (description->cells[i].role == ROLE_MEMORY)
-            continue;
-        description->cells[i].offset = offset;
-        offset += description->cells[i].count;
-    }
-    if (description->memory_cell >= 0) {
-        struct isa_cell *memory = &description->cells[description->memory_cell];
-
-        memory->offset = offset;
-        offset += memory->count;
-        if (description->monitor_cells == 0)
-            description->monitor_cells = memory->count >= 8 ? memory->count / 4 : 1;
-    }
-    description->value_count = offset;
+    for (unsigned i = 0; i < parser->override_count; i++)
+        check_override(parser, start, parser->overrides[i].name);
 }
 
 static int run_parser(struct parser *parser)
@@ -557,7 +430,7 @@ static int run_parser(struct parser *parser)
     const char *unknown = NULL;
 
     if (parse_declarations(parser, false))
-        assign_offsets(parser->description);
+        parser_assign_offsets(parser->description);
     if (!parser_failed(parser))
         check_whole(parser);
     if (parser->out_of_memory)

@@ -1,398 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Parser: tokens, names and expressions. Widths are checked here, once, for all readers. */
+/* Parser: expressions. */
+#include "messages.h"
 #include "parser.h"
 
-#include <stdarg.h>
 #include <string.h>
-
-uint64_t width_mask(unsigned width)
-{
-    return width >= 64 ? UINT64_MAX : ((uint64_t)1 << width) - 1;
-}
-
-bool parser_failed(const struct parser *parser)
-{
-    return parser->out_of_memory || parser->diagnostics->failed;
-}
-
-void parser_error(struct parser *parser, struct source_position at, const char *format, ...)
-{
-    char message[sizeof(parser->diagnostics->message)];
-    va_list arguments;
-
-    va_start(arguments, format);
-    (void)vsnprintf(message, sizeof(message), format, arguments);
-    va_end(arguments);
-    diagnostics_error(parser->diagnostics, at, "%s", message);
-    parser->position = parser->count - 1;
-}
-
-const struct token *parser_peek(const struct parser *parser)
-{
-    return &parser->tokens[parser->position];
-}
-
-const struct token *parser_next(struct parser *parser)
-{
-    const struct token *token = parser_peek(parser);
-
-    if (++parser->steps > PARSER_MAX_STEPS)
-        parser_error(parser, token->at, "this description is too large once expanded");
-    if (token->kind != TOKEN_END)
-        parser->position++;
-    return token;
-}
-
-bool parser_accept(struct parser *parser, const char *text)
-{
-    if (!token_is(parser_peek(parser), text))
-        return false;
-    (void)parser_next(parser);
-    return true;
-}
-
-static int shown_length(const struct token *token)
-{
-    return token->length > 40 ? 40 : (int)token->length;
-}
-
-static void error_expected(struct parser *parser, const char *what)
-{
-    const struct token *token = parser_peek(parser);
-
-    if (token->kind == TOKEN_END)
-        parser_error(parser, token->at, "expected %s, but the file ends here", what);
-    else
-        parser_error(parser, token->at, "expected %s, found '%.*s'", what, shown_length(token),
-                     token->text);
-}
-
-bool parser_expect(struct parser *parser, const char *text)
-{
-    char quoted[32];
-
-    if (parser_failed(parser))
-        return false;
-    if (parser_accept(parser, text))
-        return true;
-    (void)snprintf(quoted, sizeof(quoted), "'%s'", text);
-    error_expected(parser, quoted);
-    return false;
-}
-
-const struct token *parser_expect_name(struct parser *parser, const char *what)
-{
-    if (parser_failed(parser))
-        return NULL;
-    if (parser_peek(parser)->kind != TOKEN_IDENTIFIER) {
-        error_expected(parser, what);
-        return NULL;
-    }
-    return parser_next(parser);
-}
-
-bool parser_enter(struct parser *parser)
-{
-    if (++parser->nesting > PARSER_MAX_NESTING) {
-        parser_error(parser, parser_peek(parser)->at, "nested more than %d deep",
-                     PARSER_MAX_NESTING);
-        return false;
-    }
-    return true;
-}
-
-void parser_leave(struct parser *parser)
-{
-    parser->nesting--;
-}
-
-void *parser_allocate(struct parser *parser, size_t size)
-{
-    void *result = description_allocate(parser->description, size);
-
-    if (result == NULL) {
-        parser->out_of_memory = true;
-        parser->position = parser->count - 1;
-    }
-    return result;
-}
-
-const char *parser_copy(struct parser *parser, const struct token *token)
-{
-    char *copy = parser_allocate(parser, (size_t)token->length + 1);
-
-    if (copy != NULL)
-        memcpy(copy, token->text, token->length);
-    return copy;
-}
-
-static const struct symbol *find_between(const struct parser *parser, const struct token *name,
-                                         unsigned from, unsigned to)
-{
-    for (unsigned i = to; i > from; i--) {
-        const struct symbol *symbol = &parser->symbols[i - 1];
-
-        if (symbol->length == name->length && memcmp(symbol->name, name->text, name->length) == 0)
-            return symbol;
-    }
-    return NULL;
-}
-
-const struct symbol *parser_find(const struct parser *parser, const struct token *name)
-{
-    const struct symbol *symbol = NULL;
-
-    if (parser->in_body)
-        symbol = find_between(parser, name, parser->floor, parser->symbol_count);
-    if (symbol == NULL)
-        symbol = find_between(parser, name, 0,
-                              parser->in_body ? parser->global_count : parser->symbol_count);
-    return symbol;
-}
-
-struct symbol *parser_declare(struct parser *parser, const struct token *name,
-                              enum symbol_kind kind)
-{
-    static const char *const reserved[] = { "load",    "store", "trap", "fault", "halt", "choose",
-                                            "if",      "else",  "let",  "yield", "zext", "sext",
-                                            "memsize", "slt",   "sle",  "_" };
-    struct symbol *symbol;
-
-    for (size_t i = 0; i < sizeof(reserved) / sizeof(reserved[0]); i++) {
-        if (token_is(name, reserved[i])) {
-            parser_error(parser, name->at, "'%s' is a word of the language", reserved[i]);
-            return NULL;
-        }
-    }
-    if (!parser->in_body && find_between(parser, name, 0, parser->symbol_count) != NULL) {
-        parser_error(parser, name->at, "'%.*s' is declared twice", shown_length(name), name->text);
-        return NULL;
-    }
-    if (parser->symbol_count == PARSER_MAX_SYMBOLS) {
-        parser_error(parser, name->at, "too many names");
-        return NULL;
-    }
-    symbol = &parser->symbols[parser->symbol_count++];
-    memset(symbol, 0, sizeof(*symbol));
-    symbol->kind = kind;
-    symbol->name = name->text;
-    symbol->length = name->length;
-    return symbol;
-}
-
-struct isa_expression *expression_new(struct parser *parser, enum expression_kind kind,
-                                      unsigned width, struct source_position at)
-{
-    struct isa_expression *expression = parser_allocate(parser, sizeof(*expression));
-
-    if (expression == NULL)
-        return NULL;
-    expression->kind = kind;
-    expression->width = width;
-    expression->depth = 1;
-    expression->weight = 1;
-    expression->at = at;
-    return expression;
-}
-
-const struct isa_expression *expression_constant(struct parser *parser, uint64_t value,
-                                                 unsigned width, struct source_position at)
-{
-    struct isa_expression *constant = expression_new(parser, EXPRESSION_CONSTANT, width, at);
-
-    if (constant != NULL)
-        constant->value = value;
-    return constant;
-}
-
-static bool is_constant(const struct isa_expression *expression)
-{
-    return expression->kind == EXPRESSION_CONSTANT;
-}
-
-static const struct isa_expression *
-expression_node(struct parser *parser, enum expression_kind kind, unsigned width,
-                const struct isa_expression *a, const struct isa_expression *b,
-                const struct isa_expression *c, struct source_position at)
-{
-    const struct isa_expression *children[3] = { a, b, c };
-    struct isa_expression *node = expression_new(parser, kind, width, at);
-
-    if (node == NULL)
-        return NULL;
-    node->a = a;
-    node->b = b;
-    node->c = c;
-    for (int i = 0; i < 3; i++) {
-        if (children[i] == NULL)
-            continue;
-        node->weight += children[i]->weight;
-        if (children[i]->depth >= node->depth)
-            node->depth = (uint16_t)(children[i]->depth + 1);
-    }
-    if (node->depth > PARSER_MAX_DEPTH || node->weight > PARSER_MAX_WEIGHT) {
-        parser_error(parser, at, "this expression is too large; name its parts with let");
-        return NULL;
-    }
-    return node;
-}
-
-const struct isa_expression *
-expression_adopt(struct parser *parser, const struct isa_expression *expression, unsigned width)
-{
-    struct isa_expression *sized;
-
-    if (expression == NULL || parser_failed(parser))
-        return NULL;
-    if (expression->width == width)
-        return expression;
-    if (expression->width != 0) {
-        parser_error(parser, expression->at, "this value has %u bits where %u are needed",
-                     expression->width, width);
-        return NULL;
-    }
-    if (is_constant(expression) && (expression->value & ~width_mask(width)) != 0) {
-        parser_error(parser, expression->at, "%llu does not fit in %u bit%s",
-                     (unsigned long long)expression->value, width, width == 1 ? "" : "s");
-        return NULL;
-    }
-    if (expression->kind == EXPRESSION_MEMORY_SIZE && expression->value > width_mask(width)) {
-        parser_error(parser, expression->at, "memsize does not fit in %u bits; zext the other side",
-                     width);
-        return NULL;
-    }
-    sized = parser_allocate(parser, sizeof(*sized));
-    if (sized == NULL)
-        return NULL;
-    *sized = *expression;
-    sized->width = width;
-    return sized;
-}
-
-static bool fold(enum expression_kind kind, uint64_t a, uint64_t b, uint64_t *result)
-{
-    switch (kind) {
-    case EXPRESSION_ADD:
-        *result = a + b;
-        return true;
-    case EXPRESSION_SUBTRACT:
-        *result = a - b;
-        return a >= b;
-    case EXPRESSION_MULTIPLY:
-        *result = a * b;
-        return true;
-    case EXPRESSION_DIVIDE:
-        *result = b == 0 ? 0 : a / b;
-        return b != 0;
-    case EXPRESSION_REMAINDER:
-        *result = b == 0 ? 0 : a % b;
-        return b != 0;
-    case EXPRESSION_AND:
-        *result = a & b;
-        return true;
-    case EXPRESSION_OR:
-        *result = a | b;
-        return true;
-    case EXPRESSION_XOR:
-        *result = a ^ b;
-        return true;
-    case EXPRESSION_SHIFT_LEFT:
-        *result = b >= 64 ? 0 : a << b;
-        return true;
-    case EXPRESSION_SHIFT_RIGHT:
-        *result = b >= 64 ? 0 : a >> b;
-        return true;
-    case EXPRESSION_EQUAL:
-        *result = a == b;
-        return true;
-    case EXPRESSION_NOT_EQUAL:
-        *result = a != b;
-        return true;
-    case EXPRESSION_LESS:
-        *result = a < b;
-        return true;
-    case EXPRESSION_LESS_EQUAL:
-        *result = a <= b;
-        return true;
-    default:
-        return false;
-    }
-}
-
-static bool is_comparison(enum expression_kind kind)
-{
-    return kind >= EXPRESSION_EQUAL && kind <= EXPRESSION_LESS_EQUAL_SIGNED;
-}
-
-static const struct isa_expression *binary(struct parser *parser, enum expression_kind kind,
-                                           const struct isa_expression *a,
-                                           const struct isa_expression *b,
-                                           struct source_position at)
-{
-    uint64_t value = 0;
-
-    if (a == NULL || b == NULL || parser_failed(parser))
-        return NULL;
-    if (is_constant(a) && is_constant(b) && a->width == 0 && b->width == 0) {
-        if (!fold(kind, a->value, b->value, &value)) {
-            parser_error(parser, at, "this can't be computed from constants without a width");
-            return NULL;
-        }
-        return expression_constant(parser, value, is_comparison(kind) ? 1 : 0, at);
-    }
-    if (a->width == 0 && b->width == 0) {
-        parser_error(parser, at, "neither side has a width; write zext(value, width)");
-        return NULL;
-    }
-    if (a->width == 0)
-        a = expression_adopt(parser, a, b->width);
-    else if (b->width == 0)
-        b = expression_adopt(parser, b, a->width);
-    if (a == NULL || b == NULL)
-        return NULL;
-    if (a->width != b->width) {
-        parser_error(parser, at, "the left side has %u bits, the right side %u", a->width,
-                     b->width);
-        return NULL;
-    }
-    if (is_constant(a) && is_constant(b) && is_comparison(kind) &&
-        fold(kind, a->value, b->value, &value))
-        return expression_constant(parser, value, 1, at);
-    return expression_node(parser, kind, is_comparison(kind) ? 1 : a->width, a, b, NULL, at);
-}
-
-static const struct isa_expression *slice(struct parser *parser, const struct isa_expression *value,
-                                          uint64_t high, uint64_t low, struct source_position at)
-{
-    const struct isa_expression *node;
-
-    if (value == NULL || parser_failed(parser))
-        return NULL;
-    if (value->width == 0) {
-        parser_error(parser, at, "bits can be taken only of a value with a width");
-        return NULL;
-    }
-    if (high < low || high >= value->width) {
-        parser_error(parser, at, "bits %llu to %llu of a value of %u bits",
-                     (unsigned long long)high, (unsigned long long)low, value->width);
-        return NULL;
-    }
-    if (low == 0 && high + 1 == value->width)
-        return value;
-    if (is_constant(value))
-        return expression_constant(parser,
-                                   (value->value >> low) & width_mask((unsigned)(high - low + 1)),
-                                   (unsigned)(high - low + 1), at);
-    node = expression_node(parser, EXPRESSION_SLICE, (unsigned)(high - low + 1), value, NULL, NULL,
-                           at);
-    if (node != NULL) {
-        struct isa_expression *changed = (struct isa_expression *)(uintptr_t)node;
-
-        changed->high = (unsigned)high;
-        changed->low = (unsigned)low;
-    }
-    return node;
-}
 
 static const struct isa_expression *parse_slices(struct parser *parser,
                                                  const struct isa_expression *value)
@@ -409,7 +20,7 @@ static const struct isa_expression *parse_slices(struct parser *parser,
             return NULL;
         if (!parser_expect(parser, "]"))
             return NULL;
-        value = slice(parser, value, high, low, at);
+        value = expression_slice(parser, value, high, low, at);
     }
     return value;
 }
@@ -462,7 +73,7 @@ static const struct isa_expression *parse_extension(struct parser *parser, bool 
                      width);
         return NULL;
     }
-    if (is_constant(value) && !is_signed)
+    if (expression_is_constant(value) && !is_signed)
         return expression_constant(parser, value->value, width, at);
     return expression_node(parser, is_signed ? EXPRESSION_SIGN_EXTEND : EXPRESSION_ZERO_EXTEND,
                            width, value, NULL, NULL, at);
@@ -485,7 +96,7 @@ parse_signed_less(struct parser *parser, enum expression_kind kind, struct sourc
         parser_error(parser, at, "neither side has a width; write zext(value, width)");
         return NULL;
     }
-    return binary(parser, kind, a, b, at);
+    return expression_binary(parser, kind, a, b, at);
 }
 
 static const struct isa_expression *parse_choice(struct parser *parser, struct source_position at)
@@ -532,8 +143,8 @@ static const struct isa_expression *parse_element(struct parser *parser, uint32_
     return node;
 }
 
-static const struct isa_expression *parse_cell(struct parser *parser, uint32_t cell,
-                                               struct source_position at)
+static const struct isa_expression *parse_cell_use(struct parser *parser, uint32_t cell,
+                                                   struct source_position at)
 {
     const struct isa_cell *declared = &parser->description->cells[cell];
     struct isa_expression *node;
@@ -585,7 +196,7 @@ static const struct isa_expression *parse_name(struct parser *parser, const stru
         return size;
     }
     if (symbol == NULL) {
-        parser_error(parser, name->at, "nothing is called '%.*s' here", shown_length(name),
+        parser_error(parser, name->at, "nothing is called '%.*s' here", parser_shown_length(name),
                      name->text);
         return NULL;
     }
@@ -593,7 +204,7 @@ static const struct isa_expression *parse_name(struct parser *parser, const stru
     case SYMBOL_CONSTANT:
         return expression_constant(parser, symbol->value, symbol->width, name->at);
     case SYMBOL_CELL:
-        return parse_cell(parser, (uint32_t)symbol->value, name->at);
+        return parse_cell_use(parser, (uint32_t)symbol->value, name->at);
     case SYMBOL_EXPRESSION:
         return symbol->expression;
     case SYMBOL_FUNCTION:
@@ -602,7 +213,7 @@ static const struct isa_expression *parse_name(struct parser *parser, const stru
         break;
     }
     parser_error(parser, name->at, "'%.*s' is a macro: it stands alone, as a statement",
-                 shown_length(name), name->text);
+                 parser_shown_length(name), name->text);
     return NULL;
 }
 
@@ -623,7 +234,7 @@ static const struct isa_expression *parse_primary(struct parser *parser)
         inner = parse_expression(parser);
         return parser_expect(parser, ")") ? inner : NULL;
     }
-    error_expected(parser, "a value");
+    parser_error_expected(parser, "a value");
     return NULL;
 }
 
@@ -636,7 +247,7 @@ static const struct isa_expression *parse_unary(struct parser *parser)
         return NULL;
     if (parser_accept(parser, "!")) {
         value = parse_unary(parser);
-        if (value != NULL && is_constant(value) && value->width <= 1)
+        if (value != NULL && expression_is_constant(value) && value->width <= 1)
             value = expression_constant(parser, value->value == 0, 1, sign->at);
         else if ((value = expression_adopt(parser, value, 1)) != NULL)
             value = expression_node(parser, EXPRESSION_NOT, 1, value, NULL, NULL, sign->at);
@@ -709,7 +320,7 @@ static const struct isa_expression *logical(struct parser *parser, enum expressi
     b = expression_adopt(parser, b, 1);
     if (a == NULL || b == NULL)
         return NULL;
-    known = is_constant(a) ? a : is_constant(b) ? b : NULL;
+    known = expression_is_constant(a) ? a : expression_is_constant(b) ? b : NULL;
     if (known != NULL && (known->value != 0) == (kind == EXPRESSION_OR))
         return known;
     if (known != NULL)
@@ -733,9 +344,9 @@ static const struct isa_expression *parse_binary(struct parser *parser, unsigned
         if (row->logical)
             left = logical(parser, row->kind, left, right, token->at);
         else if (row->swapped)
-            left = binary(parser, row->kind, right, left, token->at);
+            left = expression_binary(parser, row->kind, right, left, token->at);
         else
-            left = binary(parser, row->kind, left, right, token->at);
+            left = expression_binary(parser, row->kind, left, right, token->at);
     }
     return left;
 }
@@ -753,7 +364,7 @@ static const struct isa_expression *parse_arms(struct parser *parser,
     parser->lazy--;
     if (condition == NULL || yes == NULL || no == NULL)
         return NULL;
-    if (is_constant(condition))
+    if (expression_is_constant(condition))
         return condition->value != 0 ? yes : no;
     if (yes->width == 0 && no->width == 0) {
         parser_error(parser, at, "neither arm has a width; write zext(value, width)");
@@ -793,14 +404,14 @@ bool parse_constant(struct parser *parser, uint64_t minimum, uint64_t maximum, c
 
     if (expression == NULL)
         return false;
-    if (!is_constant(expression)) {
+    if (!expression_is_constant(expression)) {
         parser_error(parser, expression->at, "%s must be known here: constants and parameters only",
-                     what);
+                     _(what));
         return false;
     }
     if (expression->value < minimum || expression->value > maximum) {
-        parser_error(parser, expression->at, "%s must lie between %llu and %llu, not be %llu", what,
-                     (unsigned long long)minimum, (unsigned long long)maximum,
+        parser_error(parser, expression->at, "%s must lie between %llu and %llu, not be %llu",
+                     _(what), (unsigned long long)minimum, (unsigned long long)maximum,
                      (unsigned long long)expression->value);
         return false;
     }

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Parser: bodies, statements, and the expansion of fn and macro. */
+/* Parser: bodies and statements. */
+#include "messages.h"
 #include "parser.h"
 
 #include <string.h>
 
-static struct isa_statement *append(struct parser *parser, enum statement_kind kind,
-                                    struct source_position at)
+struct isa_statement *statement_append(struct parser *parser, enum statement_kind kind,
+                                       struct source_position at)
 {
     struct isa_statement *statement = parser_allocate(parser, sizeof(*statement));
 
@@ -50,7 +51,7 @@ const struct isa_expression *statement_hoist(struct parser *parser,
         return expression;
     if (!new_slot(parser, expression->at, &slot))
         return NULL;
-    let = append(parser, STATEMENT_LET, expression->at);
+    let = statement_append(parser, STATEMENT_LET, expression->at);
     if (let == NULL)
         return NULL;
     let->slot = slot;
@@ -58,12 +59,12 @@ const struct isa_expression *statement_hoist(struct parser *parser,
     return local(parser, slot, expression->width, expression->at);
 }
 
-static bool allowed(struct parser *parser, unsigned what, const char *name,
-                    struct source_position at)
+bool statement_allowed(struct parser *parser, unsigned what, const char *name,
+                       struct source_position at)
 {
     if (parser->context != NULL && (parser->context->allow & what) != 0)
         return true;
-    parser_error(parser, at, "%s may not stand here", name);
+    parser_error(parser, at, "%s may not stand here", _(name));
     return false;
 }
 
@@ -104,7 +105,7 @@ const struct isa_expression *parse_load(struct parser *parser, struct source_pos
     struct isa_statement *load;
     uint32_t slot = 0;
 
-    if (!allowed(parser, ALLOW_MEMORY, "load", at))
+    if (!statement_allowed(parser, ALLOW_MEMORY, "load", at))
         return NULL;
     if (parser->lazy != 0) {
         parser_error(parser, at,
@@ -118,7 +119,7 @@ const struct isa_expression *parse_load(struct parser *parser, struct source_pos
         return NULL;
     if (!parser_expect(parser, ")") || !new_slot(parser, at, &slot))
         return NULL;
-    load = append(parser, STATEMENT_LOAD, at);
+    load = statement_append(parser, STATEMENT_LOAD, at);
     if (load == NULL)
         return NULL;
     load->slot = slot;
@@ -129,7 +130,7 @@ const struct isa_expression *parse_load(struct parser *parser, struct source_pos
                  at);
 }
 
-static const struct isa_expression *parse_physical_address(struct parser *parser)
+const struct isa_expression *parse_physical_address(struct parser *parser)
 {
     const struct isa_expression *address;
 
@@ -147,7 +148,7 @@ const struct isa_expression *parse_physical_read(struct parser *parser, struct s
     struct isa_statement *read;
     uint32_t slot = 0;
 
-    if (!allowed(parser, ALLOW_PHYSICAL, "physical memory", at))
+    if (!statement_allowed(parser, ALLOW_PHYSICAL, "physical memory", at))
         return NULL;
     if (parser->lazy != 0) {
         parser_error(parser, at, "memory may not be read in an arm of ?:; use if");
@@ -156,7 +157,7 @@ const struct isa_expression *parse_physical_read(struct parser *parser, struct s
     address = parse_physical_address(parser);
     if (address == NULL || !new_slot(parser, at, &slot))
         return NULL;
-    read = append(parser, STATEMENT_PHYSICAL_READ, at);
+    read = statement_append(parser, STATEMENT_PHYSICAL_READ, at);
     if (read == NULL)
         return NULL;
     read->slot = slot;
@@ -164,98 +165,6 @@ const struct isa_expression *parse_physical_read(struct parser *parser, struct s
     parser->context->reads_memory = true;
     return local(parser, slot, parser->description->cells[parser->description->memory_cell].width,
                  at);
-}
-
-bool parse_parameters(struct parser *parser, struct callable *callable)
-{
-    if (!parser_expect(parser, "("))
-        return false;
-    while (!parser_accept(parser, ")")) {
-        const struct token *name = parser_expect_name(parser, "a parameter's name or ')'");
-        unsigned index = callable->parameter_count;
-
-        if (name == NULL)
-            return false;
-        if (index == PARSER_MAX_PARAMETERS) {
-            parser_error(parser, name->at, "more than %d parameters", PARSER_MAX_PARAMETERS);
-            return false;
-        }
-        callable->parameters[index] = *name;
-        if (!parser_expect(parser, ":") || !parse_width(parser, &callable->widths[index]))
-            return false;
-        callable->parameter_count++;
-        if (!token_is(parser_peek(parser), ")") && !parser_expect(parser, ","))
-            return false;
-    }
-    return true;
-}
-
-static bool parse_arguments(struct parser *parser, const struct callable *callable, bool by_value,
-                            const struct isa_expression **arguments)
-{
-    if (!parser_expect(parser, "("))
-        return false;
-    for (unsigned i = 0; i < callable->parameter_count; i++) {
-        if (i > 0 && !parser_expect(parser, ","))
-            return false;
-        arguments[i] = expression_adopt(parser, parse_expression(parser), callable->widths[i]);
-        if (arguments[i] != NULL && (by_value || arguments[i]->weight > 1))
-            arguments[i] = statement_hoist(parser, arguments[i]);
-        if (arguments[i] == NULL)
-            return false;
-    }
-    return parser_expect(parser, ")");
-}
-
-bool parser_call(struct parser *parser, const struct symbol *symbol, bool by_value,
-                 struct expansion *saved)
-{
-    const struct callable *callable = symbol->callable;
-    const struct isa_expression *arguments[PARSER_MAX_PARAMETERS];
-    struct diagnostics *diagnostics = parser->diagnostics;
-    struct source_position at = parser_peek(parser)->at;
-
-    if (!parser_enter(parser))
-        return false;
-    if (!parse_arguments(parser, callable, by_value, arguments)) {
-        parser_leave(parser);
-        return false;
-    }
-    saved->position = parser->position;
-    saved->symbol_count = parser->symbol_count;
-    saved->floor = parser->floor;
-    saved->lazy = parser->lazy;
-    saved->outermost = parser->expansions++ == 0;
-    if (saved->outermost) {
-        diagnostics->expanded = true;
-        diagnostics->used_at = at;
-        (void)snprintf(diagnostics->used_name, sizeof(diagnostics->used_name), "%.*s",
-                       (int)symbol->length, symbol->name);
-    }
-    parser->floor = parser->symbol_count;
-    parser->position = callable->body;
-    for (unsigned i = 0; i < callable->parameter_count; i++) {
-        struct symbol *parameter =
-            parser_declare(parser, &callable->parameters[i], SYMBOL_EXPRESSION);
-
-        if (parameter != NULL)
-            parameter->expression = arguments[i];
-    }
-    return true;
-}
-
-void parser_return(struct parser *parser, const struct expansion *saved)
-{
-    parser_leave(parser);
-    parser->expansions--;
-    parser->symbol_count = saved->symbol_count;
-    parser->floor = saved->floor;
-    parser->lazy = saved->lazy;
-    if (parser_failed(parser))
-        return;
-    parser->position = saved->position;
-    if (saved->outermost)
-        parser->diagnostics->expanded = false;
 }
 
 static bool parse_let(struct parser *parser)
@@ -329,7 +238,7 @@ static bool parse_if(struct parser *parser, struct source_position at)
         }
     }
     if (condition->kind != EXPRESSION_CONSTANT) {
-        statement = append(parser, STATEMENT_IF, at);
+        statement = statement_append(parser, STATEMENT_IF, at);
         if (statement == NULL)
             return false;
         statement->a = condition;
@@ -352,7 +261,7 @@ static bool parse_store(struct parser *parser, struct source_position at)
     const struct isa_expression *address = NULL, *mode = NULL, *value;
     struct isa_statement *store;
 
-    if (!allowed(parser, ALLOW_MEMORY, "store", at) ||
+    if (!statement_allowed(parser, ALLOW_MEMORY, "store", at) ||
         !parse_virtual_address(parser, &address, &mode) || !parser_expect(parser, ","))
         return false;
     value = expression_adopt(parser, parse_expression(parser),
@@ -363,7 +272,7 @@ static bool parse_store(struct parser *parser, struct source_position at)
         return false;
     if (!parser_expect(parser, ")") || !parser_expect(parser, ";"))
         return false;
-    store = append(parser, STATEMENT_STORE, at);
+    store = statement_append(parser, STATEMENT_STORE, at);
     if (store == NULL)
         return false;
     store->a = address;
@@ -383,7 +292,7 @@ static bool parse_stop(struct parser *parser, enum statement_kind kind, struct s
     unsigned width = description->has_trap ? description->trap_width : 64;
     bool plain;
 
-    if (!allowed(parser, what[kind], kind == STATEMENT_TRAP ? "trap" : "fault", at))
+    if (!statement_allowed(parser, what[kind], kind == STATEMENT_TRAP ? "trap" : "fault", at))
         return false;
     if (token_is(parser_peek(parser), ";"))
         code = expression_constant(parser, 0, width, at);
@@ -392,7 +301,7 @@ static bool parse_stop(struct parser *parser, enum statement_kind kind, struct s
     plain = token_is(&parser->tokens[parser->position - 1], "fault");
     if (code == NULL || !parser_expect(parser, ";"))
         return false;
-    statement = append(parser, kind, at);
+    statement = statement_append(parser, kind, at);
     if (statement == NULL)
         return false;
     /* The trap rule, which names the code of a plain memory trap, may stand below the map. */
@@ -405,150 +314,15 @@ static bool parse_yield(struct parser *parser, struct source_position at)
     const struct isa_expression *value;
     struct isa_statement *statement;
 
-    if (!allowed(parser, ALLOW_YIELD, "yield", at))
+    if (!statement_allowed(parser, ALLOW_YIELD, "yield", at))
         return false;
     value = expression_adopt(parser, parse_expression(parser), parser->context->yield_width);
     if (value == NULL || !parser_expect(parser, ";"))
         return false;
-    statement = append(parser, STATEMENT_YIELD, at);
+    statement = statement_append(parser, STATEMENT_YIELD, at);
     if (statement == NULL)
         return false;
     statement->a = value;
-    return true;
-}
-
-struct target {
-    uint32_t cell;
-    unsigned high, low;
-    const struct isa_expression *index;
-    bool physical;
-    struct source_position at;
-};
-
-static bool parse_target_bits(struct parser *parser, struct target *target, unsigned width)
-{
-    uint64_t high = 0, low;
-
-    target->high = width - 1;
-    target->low = 0;
-    if (target->physical || !parser_accept(parser, "["))
-        return true;
-    if (!parse_constant(parser, 0, width - 1, "a bit number", &high))
-        return false;
-    low = high;
-    if (parser_accept(parser, ":") && !parse_constant(parser, 0, high, "a bit number", &low))
-        return false;
-    target->high = (unsigned)high;
-    target->low = (unsigned)low;
-    return parser_expect(parser, "]");
-}
-
-static bool parse_target(struct parser *parser, const struct token *name, struct target *target)
-{
-    const struct symbol *symbol = parser_find(parser, name);
-    const struct isa_cell *cell;
-
-    if (symbol == NULL || symbol->kind != SYMBOL_CELL) {
-        parser_error(parser, name->at, "'%.*s' is not a cell that can be assigned",
-                     name->length > 40 ? 40 : (int)name->length, name->text);
-        return false;
-    }
-    memset(target, 0, sizeof(*target));
-    target->at = name->at;
-    target->cell = (uint32_t)symbol->value;
-    cell = &parser->description->cells[target->cell];
-    target->physical = cell->role == ROLE_MEMORY;
-    if (!allowed(parser, target->physical ? ALLOW_PHYSICAL : ALLOW_ASSIGN, "this assignment",
-                 name->at))
-        return false;
-    if (cell->is_array) {
-        target->index = parse_physical_address(parser);
-        if (target->index == NULL)
-            return false;
-    }
-    return parse_target_bits(parser, target, cell->width);
-}
-
-static bool append_assignment(struct parser *parser, const struct target *target,
-                              const struct isa_expression *value)
-{
-    struct isa_statement *statement =
-        append(parser, target->physical ? STATEMENT_PHYSICAL_WRITE : STATEMENT_ASSIGN, target->at);
-
-    if (statement == NULL)
-        return false;
-    statement->cell = target->cell;
-    statement->high = target->high;
-    statement->low = target->low;
-    if (target->physical) {
-        statement->a = target->index;
-        statement->c = value;
-    } else {
-        statement->index = target->index;
-        statement->a = value;
-    }
-    return true;
-}
-
-static bool parse_assignment(struct parser *parser, const struct token *name)
-{
-    const struct isa_expression *value;
-    struct target target;
-
-    if (!parse_target(parser, name, &target) || !parser_expect(parser, "="))
-        return false;
-    value = expression_adopt(parser, parse_expression(parser), target.high - target.low + 1);
-    if (value == NULL || !parser_expect(parser, ";"))
-        return false;
-    return append_assignment(parser, &target, value);
-}
-
-/* "{a, b, c} = value;": the first target takes the highest bits. */
-static bool parse_spread(struct parser *parser)
-{
-    struct target targets[16];
-    unsigned count = 0, total = 0;
-    const struct isa_expression *value;
-
-    do {
-        const struct token *name = parser_expect_name(parser, "a cell");
-
-        if (name == NULL)
-            return false;
-        if (count == 16) {
-            parser_error(parser, name->at, "more than 16 cells in one assignment");
-            return false;
-        }
-        if (!parse_target(parser, name, &targets[count]))
-            return false;
-        total += targets[count].high - targets[count].low + 1;
-        count++;
-    } while (parser_accept(parser, ","));
-    if (!parser_expect(parser, "}") || !parser_expect(parser, "="))
-        return false;
-    if (total > 64) {
-        parser_error(parser, targets[0].at, "these cells together are wider than 64 bits");
-        return false;
-    }
-    value = statement_hoist(parser, expression_adopt(parser, parse_expression(parser), total));
-    if (value == NULL || !parser_expect(parser, ";"))
-        return false;
-    for (unsigned i = 0; i < count; i++) {
-        unsigned width = targets[i].high - targets[i].low + 1;
-        struct isa_expression *part;
-
-        total -= width;
-        part = expression_new(parser, EXPRESSION_SLICE, width, targets[i].at);
-        if (part == NULL)
-            return false;
-        part->a = value;
-        part->low = total;
-        part->high = total + width - 1;
-        part->depth = (uint16_t)(value->depth + 1);
-        part->weight = value->weight + 1;
-        if (!append_assignment(parser, &targets[i], part))
-            return false;
-    }
     return true;
 }
 
@@ -587,8 +361,9 @@ static bool parse_statement(struct parser *parser)
     if (token_is(token, "yield"))
         return parse_yield(parser, token->at);
     if (token_is(token, "halt"))
-        return allowed(parser, ALLOW_HALT, "halt", token->at) &&
-               append(parser, STATEMENT_HALT, token->at) != NULL && parser_expect(parser, ";");
+        return statement_allowed(parser, ALLOW_HALT, "halt", token->at) &&
+               statement_append(parser, STATEMENT_HALT, token->at) != NULL &&
+               parser_expect(parser, ";");
     symbol = parser_find(parser, token);
     if (symbol != NULL && symbol->kind == SYMBOL_MACRO)
         return parse_macro_use(parser, symbol);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Parser internals: what the three parsing files share. Nobody else includes this.
+ * Parser internals: what the parsing files share. Nobody else includes this.
  *
  * One pass makes typed trees directly. A fn or macro is kept as the place of its tokens and read
  * again at each use, with its parameters bound; since only names declared earlier are known, a
@@ -89,7 +89,7 @@ struct parser {
     unsigned override_count;
 };
 
-/* --- tokens (parse_expression.c) --- */
+/* --- tokens (parser.c) --- */
 const struct token *parser_peek(const struct parser *parser);
 const struct token *parser_next(struct parser *parser);
 bool parser_accept(struct parser *parser, const char *text);
@@ -98,10 +98,16 @@ const struct token *parser_expect_name(struct parser *parser, const char *what);
 bool parser_failed(const struct parser *parser);
 __attribute__((format(printf, 3, 4))) void
 parser_error(struct parser *parser, struct source_position at, const char *format, ...);
+/* "expected WHAT, found ..." */
+void parser_error_expected(struct parser *parser, const char *what);
+/* How much of a token fits a message. */
+int parser_shown_length(const struct token *token);
 bool parser_enter(struct parser *parser);
 void parser_leave(struct parser *parser);
 void *parser_allocate(struct parser *parser, size_t size);
 const char *parser_copy(struct parser *parser, const struct token *token);
+/* A string's text, copied; NULL with an error. */
+const char *parse_string(struct parser *parser, const char *what);
 
 /* --- names --- */
 const struct symbol *parser_find(const struct parser *parser, const struct token *name);
@@ -109,7 +115,7 @@ const struct symbol *parser_find(const struct parser *parser, const struct token
 struct symbol *parser_declare(struct parser *parser, const struct token *name,
                               enum symbol_kind kind);
 
-/* --- expressions --- */
+/* --- expressions (parse_expression.c; their nodes: expression.c) --- */
 const struct isa_expression *parse_expression(struct parser *parser);
 /* Gives a constant without a width this one; an error when it does not fit or differs. */
 const struct isa_expression *
@@ -122,9 +128,29 @@ struct isa_expression *expression_new(struct parser *parser, enum expression_kin
                                       unsigned width, struct source_position at);
 const struct isa_expression *expression_constant(struct parser *parser, uint64_t value,
                                                  unsigned width, struct source_position at);
+bool expression_is_constant(const struct isa_expression *expression);
+/* A node with its operands; a constant where they are. */
+const struct isa_expression *expression_node(struct parser *parser, enum expression_kind kind,
+                                             unsigned width, const struct isa_expression *a,
+                                             const struct isa_expression *b,
+                                             const struct isa_expression *c,
+                                             struct source_position at);
+const struct isa_expression *expression_binary(struct parser *parser, enum expression_kind kind,
+                                               const struct isa_expression *a,
+                                               const struct isa_expression *b,
+                                               struct source_position at);
+const struct isa_expression *expression_slice(struct parser *parser,
+                                              const struct isa_expression *value, uint64_t high,
+                                              uint64_t low, struct source_position at);
 uint64_t width_mask(unsigned width);
 
 /* --- statements (parse_statement.c) --- */
+/* A new statement at the context's tail; NULL when there is no memory. */
+struct isa_statement *statement_append(struct parser *parser, enum statement_kind kind,
+                                       struct source_position at);
+/* May this stand in the body at hand? An error if not. */
+bool statement_allowed(struct parser *parser, unsigned what, const char *name,
+                       struct source_position at);
 /* Reads "{ statements }" to the context's tail. */
 bool parse_block(struct parser *parser);
 /* Starts and ends a body: "{ statements }" with its own locals. */
@@ -135,6 +161,11 @@ const struct isa_expression *statement_hoist(struct parser *parser,
 /* "load(...)" or "E[...]" inside an expression, hoisted before the statement at hand. */
 const struct isa_expression *parse_load(struct parser *parser, struct source_position at);
 const struct isa_expression *parse_physical_read(struct parser *parser, struct source_position at);
+/* The "[address]" of either, after the name. */
+const struct isa_expression *parse_physical_address(struct parser *parser);
+/* "cell = value;" after the name, and "{a, b} = value;" after the brace (parse_assignment.c). */
+bool parse_assignment(struct parser *parser, const struct token *name);
+bool parse_spread(struct parser *parser);
 /* Binds a callable's parameters to "(arguments)" and moves to its body; parser_return undoes it. */
 struct expansion {
     size_t position;
@@ -144,11 +175,13 @@ struct expansion {
 bool parser_call(struct parser *parser, const struct symbol *symbol, bool by_value,
                  struct expansion *saved);
 void parser_return(struct parser *parser, const struct expansion *saved);
-bool parse_parameters(struct parser *parser, struct callable *callable);
+bool parse_parameters(struct parser *parser, struct callable *callable); /* parse_call.c */
 
-/* --- declarations (parse_declaration.c, parse_instruction.c) --- */
+/* --- declarations (parse_declaration.c, parse_cell.c, parse_instruction.c) --- */
+bool parse_cell(struct parser *parser, enum isa_role role);
+/* Gives every cell its place in a state, when all are known. */
+void parser_assign_offsets(struct isa_description *description);
 bool parse_instruction(struct parser *parser);
 bool parse_callable(struct parser *parser, bool macro);
-const char *parse_string(struct parser *parser, const char *what);
 
 #endif

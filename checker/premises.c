@@ -5,6 +5,7 @@
 #include "encode.h"
 #include "evaluator.h"
 #include "messages.h"
+#include "solver.h"
 
 #include <errno.h>
 
@@ -77,52 +78,28 @@ static int begin(struct example *example, const struct isa_description *descript
     return 0;
 }
 
-static uint64_t value_of(struct example *example, Z3_model model, Z3_ast term)
-{
-    Z3_ast value = NULL;
-    uint64_t number = 0;
-
-    if (Z3_model_eval(example->encoder.context, model, term, true, &value) && value != NULL)
-        (void)Z3_get_numeral_uint64(example->encoder.context, value, &number);
-    return number;
-}
-
 /* Solves; 1 with the state (and shift) filled, 0 when there is none, or an error. */
 static int solve(struct example *example, unsigned timeout, struct machine_state *state,
                  uint64_t *shift)
 {
-    Z3_context z = example->encoder.context;
-    Z3_solver solver;
-    Z3_params parameters;
+    struct solver solver;
     Z3_lbool found;
-    Z3_model model;
+    int error;
 
     if (!encoder_ok(&example->encoder))
         return example->encoder.out_of_memory ? -ENOMEM : -EIO;
-    solver = Z3_mk_solver_for_logic(z, Z3_mk_string_symbol(z, "QF_BV"));
-    if (solver == NULL)
-        return -EIO;
-    Z3_solver_inc_ref(z, solver);
-    parameters = Z3_mk_params(z);
-    Z3_params_inc_ref(z, parameters);
-    Z3_params_set_uint(z, parameters, Z3_mk_string_symbol(z, "timeout"), timeout);
-    Z3_solver_set_params(z, solver, parameters);
-    Z3_params_dec_ref(z, parameters);
-    Z3_solver_assert(z, solver, example->formula);
-    found = Z3_solver_check(z, solver);
-    model = found == Z3_L_TRUE ? Z3_solver_get_model(z, solver) : NULL;
-    if (model != NULL) {
-        Z3_model_inc_ref(z, model);
+    solver_init(&solver, example->encoder.context, timeout);
+    found = solver_ask(&solver, example->formula, &error);
+    if (found == Z3_L_TRUE) {
         for (uint32_t i = 0; i < example->description->value_count; i++)
-            state->values[i] = value_of(example, model, example->state.values[i]);
+            state->values[i] = solver_value(&solver, example->state.values[i]);
         if (example->shift != NULL)
-            *shift = value_of(example, model, example->shift);
-        Z3_model_dec_ref(z, model);
+            *shift = solver_value(&solver, example->shift);
     }
-    Z3_solver_dec_ref(z, solver);
-    if (found == Z3_L_UNDEF || (found == Z3_L_TRUE && model == NULL))
-        return -EIO;
-    return found == Z3_L_TRUE;
+    solver_release(&solver);
+    if (error == 0 && found == Z3_L_UNDEF)
+        error = -EIO;
+    return error != 0 ? error : found == Z3_L_TRUE;
 }
 
 /* Some address that both states map, to different places: seen as different contents, which is

@@ -85,6 +85,21 @@ static void write_critical(const struct analysis *analysis, FILE *out)
     fputs("</p>\n", out);
 }
 
+static void write_conditions(const struct analysis *analysis, FILE *out)
+{
+    const struct instruction_report *report;
+    unsigned next = 0;
+    char line[512], text[640];
+
+    while ((report = analysis_hybrid_condition(analysis, &next)) != NULL) {
+        story_condition_line(analysis->description, report, line, sizeof(line));
+        (void)snprintf(text, sizeof(text), _("Theorem 3 holds on a condition: %s.\n"), line);
+        fputs("<p>", out);
+        html_text(text, out);
+        fputs("</p>\n", out);
+    }
+}
+
 static void write_answer(const struct analysis *analysis, FILE *out)
 {
     static const char *const verdict_classes[] = {
@@ -117,6 +132,7 @@ static void write_answer(const struct analysis *analysis, FILE *out)
             fprintf(out, "<tr><td>%s</td><td class=\"%s\">%s</td></tr>\n", _(theorem_names[i]),
                     answer_class(analysis->theorem[i]), _(answer_name(analysis->theorem[i])));
         fputs("</tbody></table>\n", out);
+        write_conditions(analysis, out);
     }
     fputs("</header>\n", out);
 }

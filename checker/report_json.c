@@ -142,6 +142,29 @@ static void add_proved_for(cJSON *root, const struct analysis *analysis)
         (void)cJSON_AddItemToArray(part, cJSON_CreateString(description->sources[i]));
 }
 
+/* What Theorem 3 depends on, where the classes alone do not decide it. */
+static void add_conditions(cJSON *root, const struct analysis *analysis)
+{
+    const struct instruction_report *report;
+    cJSON *array = cJSON_AddArrayToObject(root, "theorem_3_conditions");
+    unsigned next = 0;
+
+    while ((report = analysis_hybrid_condition(analysis, &next)) != NULL) {
+        const struct witness *witness = report->found.witness[PROPERTY_STRAYS_IN_USER];
+        cJSON *json = cJSON_CreateObject(), *names;
+        const struct isa_cell *cell;
+
+        if (!cJSON_AddItemToArray(array, json))
+            return;
+        (void)cJSON_AddStringToObject(json, "instruction", report->instruction->name);
+        names = cJSON_AddArrayToObject(json, "resources");
+        for (unsigned i = 0; witness != NULL &&
+                             (cell = witness_resource(analysis->description, witness, i)) != NULL;
+             i++)
+            (void)cJSON_AddItemToArray(names, cJSON_CreateString(cell->name));
+    }
+}
+
 int report_json(const struct analysis *analysis, FILE *out)
 {
     const struct isa_description *description = analysis->description;
@@ -160,6 +183,7 @@ int report_json(const struct analysis *analysis, FILE *out)
         for (int i = 0; i < THEOREM_COUNT; i++)
             (void)cJSON_AddStringToObject(part, theorem_names[i],
                                           answer_name(analysis->theorem[i]));
+        add_conditions(root, analysis);
     }
     add_proved_for(root, analysis);
     part = cJSON_AddArrayToObject(root, "instructions");

@@ -3,6 +3,7 @@
 #include "report.h"
 #include "columns.h"
 #include "messages.h"
+#include "story.h"
 
 #include <string.h>
 
@@ -200,8 +201,9 @@ void report_witness(const struct isa_description *description, const struct witn
     enum relation relation = property_rows[witness->property].relation;
     int states = relation == RELATION_SINGLE ? 1 : 2;
 
-    fprintf(out, _("  %s is %s:\n"), witness->instruction->name,
-            _(property_rows[witness->property].name));
+    /* The last names are of what an instruction does, the others of what it is. */
+    fprintf(out, witness->property >= PROPERTY_TRAPS_IN_USER ? _("  %s %s:\n") : _("  %s is %s:\n"),
+            witness->instruction->name, _(property_rows[witness->property].name));
     print_input(witness, out);
     for (int i = 0; i < states; i++) {
         fputs("    ", out);
@@ -302,6 +304,24 @@ static void print_critical(const struct analysis *analysis, FILE *out)
         fprintf(out, " (%u)\n", count);
 }
 
+static void print_theorems(const struct analysis *analysis, FILE *out)
+{
+    const struct instruction_report *report;
+    unsigned next = 0;
+    char line[512];
+
+    for (int i = 0; i < THEOREM_COUNT; i++) {
+        fputs("  ", out);
+        columns_pad(_(theorem_names[i]), THEOREM_COLUMNS + 1, out);
+        fprintf(out, "%s\n", _(answer_name(analysis->theorem[i])));
+    }
+    while ((report = analysis_hybrid_condition(analysis, &next)) != NULL) {
+        story_condition_line(analysis->description, report, line, sizeof(line));
+        fputs("  ", out);
+        fprintf(out, _("Theorem 3 holds on a condition: %s.\n"), line);
+    }
+}
+
 void report_text(const struct analysis *analysis, FILE *out)
 {
     const struct isa_description *description = analysis->description;
@@ -317,11 +337,7 @@ void report_text(const struct analysis *analysis, FILE *out)
               out);
         return;
     }
-    for (int i = 0; i < THEOREM_COUNT; i++) {
-        fputs("  ", out);
-        columns_pad(_(theorem_names[i]), THEOREM_COLUMNS + 1, out);
-        fprintf(out, "%s\n", _(answer_name(analysis->theorem[i])));
-    }
+    print_theorems(analysis, out);
     print_critical(analysis, out);
     fputc('\n', out);
     report_scope(analysis, out);

@@ -6,6 +6,7 @@
  */
 #include "encode.h"
 #include "search.h"
+#include "solver.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -14,6 +15,7 @@
 struct question {
     struct encoder *encoder;
     const struct isa_description *description;
+    const struct search_universe *universe; /* NULL: all states */
     enum property property;
     struct symbolic_state before[2];
     struct symbolic_outcome run[2];
@@ -103,6 +105,55 @@ static Z3_ast same_windows(struct question *q, const struct symbolic_state *a,
     return same;
 }
 
+static void require_member(struct question *q, const struct search_set *set, Z3_ast term,
+                           unsigned width)
+{
+    Z3_ast some = q->encoder->no;
+
+    if (set->values == NULL)
+        return;
+    for (uint32_t i = 0; i < set->count; i++)
+        some = encode_or(
+            q->encoder, some,
+            encode_equal(q->encoder, term, encode_number(q->encoder, set->values[i], width)));
+    require(q, some);
+}
+
+/* A fresh term for one place of the second state. */
+static void renew_place(struct question *q, const struct isa_cell *cell, uint32_t element)
+{
+    uint32_t place = cell->offset + element;
+
+    q->before[1].values[place] = encode_variable(q->encoder, "second", place, cell->width);
+    if (q->universe != NULL)
+        require_member(q, &q->universe->places[place], q->before[1].values[place], cell->width);
+}
+
+/* The first state, operands, choices and shift lie in the universe. */
+static void require_universe(struct question *q)
+{
+    const struct isa_instruction *instruction = q->encoder->instruction;
+
+    if (q->universe == NULL)
+        return;
+    for (unsigned i = 0; i < q->description->cell_count; i++) {
+        const struct isa_cell *cell = &q->description->cells[i];
+        uint32_t count = cell->role == ROLE_MEMORY ? q->before[0].memory_size : cell->count;
+
+        for (uint32_t j = 0; j < count && cell->role != ROLE_MODE; j++)
+            require_member(q, &q->universe->places[cell->offset + j],
+                           q->before[0].values[cell->offset + j], cell->width);
+    }
+    for (unsigned i = 0; i < instruction->operand_count; i++)
+        require_member(q, &q->universe->operands[i], q->encoder->operands[i],
+                       instruction->operands[i].width);
+    for (unsigned i = 0; i < instruction->choice_count; i++)
+        require_member(q, &q->universe->choices[i], q->encoder->choices[i],
+                       instruction->choice_width[i]);
+    if (q->shift != NULL)
+        require_member(q, &q->universe->shift, q->shift, q->description->shift_width);
+}
+
 /* Fresh terms in the second state for every cell of a kind. */
 static void renew(struct question *q, bool memory, bool counted)
 {
@@ -112,8 +163,7 @@ static void renew(struct question *q, bool memory, bool counted)
         if (!(memory && cell->role == ROLE_MEMORY) && !(counted && cell->counted))
             continue;
         for (uint32_t j = 0; j < cell->count; j++)
-            q->before[1].values[cell->offset + j] =
-                encode_variable(q->encoder, "second", cell->offset + j, cell->width);
+            renew_place(q, cell, j);
     }
 }
 
@@ -148,7 +198,6 @@ static void relate_folded(struct question *q)
     uint32_t monitor = description->monitor_cells;
     uint32_t offset = description->cells[description->memory_cell].offset;
     uint32_t size = description->cells[description->memory_cell].count;
-    unsigned width = description->cells[description->memory_cell].width;
     Z3_ast mode = q->before[0].values[mode_cell(q)->offset];
 
     require(q,
@@ -163,10 +212,10 @@ static void relate_folded(struct question *q)
     set_mode(q, &q->before[1], description->user);
     renew(q, false, true);
     q->before[1].memory_size = size;
-    for (uint32_t i = 0; i < size; i++)
-        q->before[1].values[offset + i] =
-            i < monitor ? encode_variable(encoder, "second", offset + i, width)
-                        : q->before[0].values[offset + i - monitor];
+    for (uint32_t i = 0; i < monitor; i++)
+        renew_place(q, &description->cells[description->memory_cell], i);
+    for (uint32_t i = monitor; i < size; i++)
+        q->before[1].values[offset + i] = q->before[0].values[offset + i - monitor];
 }
 
 static void relate(struct question *q)
@@ -191,6 +240,7 @@ static void relate(struct question *q)
         renew(q, false, true);
     else if (row->relation == RELATION_FOLDED)
         relate_folded(q);
+    require_universe(q);
     require(q, encode_domains(q->encoder));
     require(q, encode_valid(q->encoder, &q->before[0]));
     q->encoder->shared_count = 0;
@@ -314,30 +364,29 @@ static Z3_ast judge(struct question *q)
         return encode_and(encoder, second->trap, encode_not(encoder, first->trap));
     case PROPERTY_FALSE_FAULT:
         return encode_and(encoder, second->fault, encode_not(encoder, first->fault));
+    case PROPERTY_STRAYS_IN_USER:
+        no_fault =
+            encode_or(encoder, encode_and(encoder, second->trap, encode_not(encoder, first->trap)),
+                      encode_and(encoder, second->fault, encode_not(encoder, first->fault)));
+        return encode_or(
+            encoder, no_fault,
+            encode_and(encoder, second->normal,
+                       encode_not(encoder, encode_and(encoder, first->normal, commutes(q)))));
     default:
         return results_differ(q);
     }
 }
 
-static uint64_t model_value(struct question *q, Z3_model model, Z3_ast term)
-{
-    Z3_ast value = NULL;
-    uint64_t number = 0;
-
-    if (Z3_model_eval(q->encoder->context, model, term, true, &value) && value != NULL)
-        (void)Z3_get_numeral_uint64(q->encoder->context, value, &number);
-    return number;
-}
-
-static void read_state(struct question *q, Z3_model model, const struct symbolic_state *symbolic,
-                       struct machine_state *state)
+static void read_state(struct question *q, const struct solver *solver,
+                       const struct symbolic_state *symbolic, struct machine_state *state)
 {
     state->memory_size = symbolic->memory_size;
     for (uint32_t i = 0; i < q->description->value_count; i++)
-        state->values[i] = model_value(q, model, symbolic->values[i]);
+        state->values[i] = solver_value(solver, symbolic->values[i]);
 }
 
-static int read_witness(struct question *q, Z3_model model, struct search_result *result)
+static int read_witness(struct question *q, const struct solver *solver,
+                        struct search_result *result)
 {
     const struct isa_instruction *instruction = q->encoder->instruction;
     struct witness *witness = calloc(1, sizeof(*witness));
@@ -349,25 +398,29 @@ static int read_witness(struct question *q, Z3_model model, struct search_result
         return -ENOMEM;
     }
     for (unsigned i = 0; i < instruction->operand_count; i++)
-        witness->input.operands[i] = model_value(q, model, q->encoder->operands[i]);
+        witness->input.operands[i] = solver_value(solver, q->encoder->operands[i]);
     for (unsigned i = 0; i < instruction->choice_count; i++)
-        witness->input.choices[i] = model_value(q, model, q->encoder->choices[i]);
+        witness->input.choices[i] = solver_value(solver, q->encoder->choices[i]);
     if (q->shift != NULL)
-        witness->shift = model_value(q, model, q->shift);
-    read_state(q, model, &q->before[0], &witness->before[0]);
-    read_state(q, model, &q->before[1], &witness->before[1]);
+        witness->shift = solver_value(solver, q->shift);
+    read_state(q, solver, &q->before[0], &witness->before[0]);
+    read_state(q, solver, &q->before[1], &witness->before[1]);
     result->witness[q->property] = witness;
     result->failed = q->property;
-    return witness_holds(q->description, witness) ? 0 : -EPROTO;
+    /* The solver's own states are what is held against the evaluator; then they may become nicer,
+     * unless that could leave the universe. */
+    if (!witness_holds(q->description, witness) ||
+        (q->universe == NULL && !witness_simplify(q->description, witness)))
+        return -EPROTO;
+    return 0;
 }
 
 /* An instruction that never looks at the mode gives the same formula for both; terms are shared, so
  * that equal formulas are one pointer. `refuted` remembers what had no witness. */
-static int ask(struct question *q, Z3_solver solver, Z3_ast *refuted, struct search_result *result)
+static int ask(struct question *q, struct solver *solver, Z3_ast *refuted,
+               struct search_result *result)
 {
-    Z3_context z = q->encoder->context;
     Z3_lbool found;
-    Z3_model model;
     int error = 0;
 
     q->formula = q->encoder->yes;
@@ -375,69 +428,46 @@ static int ask(struct question *q, Z3_solver solver, Z3_ast *refuted, struct sea
     require(q, judge(q));
     if (!encoder_ok(q->encoder))
         return q->encoder->out_of_memory ? -ENOMEM : -EIO;
-    q->formula = Z3_simplify(z, q->formula);
+    q->formula = Z3_simplify(q->encoder->context, q->formula);
     for (int i = 0; i < PROPERTY_COUNT; i++)
         if (q->formula == q->encoder->no || q->formula == refuted[i])
             return 0;
-    Z3_solver_reset(z, solver);
-    Z3_solver_assert(z, solver, q->formula);
-    found = Z3_solver_check(z, solver);
-    if (found == Z3_L_UNDEF)
-        result->answer[q->property] = ANSWER_UNDECIDED;
+    found = solver_ask(solver, q->formula, &error);
+    if (error != 0)
+        return error;
     if (found == Z3_L_FALSE)
         refuted[q->property] = q->formula;
-    if (found != Z3_L_TRUE)
+    if (found != Z3_L_TRUE) {
+        result->answer[q->property] = found == Z3_L_UNDEF ? ANSWER_UNDECIDED : ANSWER_NO;
         return 0;
+    }
     result->answer[q->property] = ANSWER_YES;
-    model = Z3_solver_get_model(z, solver);
-    if (model == NULL)
-        return -EIO;
-    Z3_model_inc_ref(z, model);
-    error = read_witness(q, model, result);
-    Z3_model_dec_ref(z, model);
-    return error;
-}
-
-static Z3_solver make_solver(Z3_context z, unsigned timeout)
-{
-    Z3_solver solver = Z3_mk_solver_for_logic(z, Z3_mk_string_symbol(z, "QF_BV"));
-    Z3_params parameters;
-
-    if (solver == NULL)
-        return NULL;
-    Z3_solver_inc_ref(z, solver);
-    parameters = Z3_mk_params(z);
-    Z3_params_inc_ref(z, parameters);
-    Z3_params_set_uint(z, parameters, Z3_mk_string_symbol(z, "timeout"), timeout);
-    Z3_solver_set_params(z, solver, parameters);
-    Z3_params_dec_ref(z, parameters);
-    return solver;
+    return read_witness(q, solver, result);
 }
 
 int search_solve(const struct isa_description *description,
-                 const struct isa_instruction *instruction, unsigned timeout,
-                 struct search_result *result)
+                 const struct isa_instruction *instruction, const struct search_universe *universe,
+                 unsigned timeout, struct search_result *result)
 {
     Z3_ast refuted[PROPERTY_COUNT] = { NULL };
     struct encoder encoder;
-    Z3_solver solver;
     int error = encoder_init(&encoder, description, instruction);
 
     memset(result, 0, sizeof(*result));
     if (error == 0) {
-        solver = make_solver(encoder.context, timeout);
-        if (solver == NULL)
-            error = -EIO;
+        struct solver solver;
+
+        solver_init(&solver, encoder.context, timeout);
         for (int i = 0; i < PROPERTY_COUNT && error == 0; i++) {
             struct question question = { .encoder = &encoder,
                                          .description = description,
+                                         .universe = universe,
                                          .property = (enum property)i };
 
             if (search_applies(description, (enum property)i))
-                error = ask(&question, solver, refuted, result);
+                error = ask(&question, &solver, refuted, result);
         }
-        if (solver != NULL)
-            Z3_solver_dec_ref(encoder.context, solver);
+        solver_release(&solver);
     }
     encoder_release(&encoder);
     return error;

@@ -52,6 +52,10 @@ void story_tell_monitor(struct story *story);
 void story_classes_line(const struct instruction_report *report, char *text, size_t size);
 /* One line on what a witness shows: "D[0] = 0x10 against 0". */
 void story_difference_line(const struct witness *witness, char *text, size_t size);
+/* On what Theorem 3 depends (analysis_hybrid_condition()). */
+void story_condition_line(const struct isa_description *description,
+                          const struct instruction_report *report, char *text, size_t size);
+
 /* The cell of a witness's difference: "D[0]", "E at address 3", "whether the machine halts". */
 void story_cell_name(const struct witness *witness, char *text, size_t size);
 void story_value(const struct isa_cell *cell, uint64_t value, char *text, size_t size);

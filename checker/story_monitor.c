@@ -225,6 +225,32 @@ void story_tell_monitor(struct story *story)
     }
 }
 
+void story_condition_line(const struct isa_description *description,
+                          const struct instruction_report *report, char *text, size_t size)
+{
+    const struct witness *witness = report->found.witness[PROPERTY_STRAYS_IN_USER];
+    const struct isa_cell *cell;
+    char names[256] = "";
+
+    for (unsigned i = 0;
+         witness != NULL && (cell = witness_resource(description, witness, i)) != NULL; i++) {
+        size_t used = strlen(names);
+
+        (void)snprintf(names + used, sizeof(names) - used, "%s%s", i == 0 ? "" : _(", "),
+                       cell->name);
+    }
+    if (names[0] != '\0')
+        (void)snprintf(text, size,
+                       _("%s, in user mode, goes by %s: a hybrid monitor must let the host have "
+                         "what the guest has there"),
+                       report->instruction->name, names);
+    else
+        (void)snprintf(text, size,
+                       _("%s, in user mode, goes astray under the VM map: a hybrid monitor must "
+                         "look after it"),
+                       report->instruction->name);
+}
+
 void story_classes_line(const struct instruction_report *report, char *text, size_t size)
 {
     static const struct {

@@ -24,6 +24,8 @@ const struct property_row property_rows[PROPERTY_COUNT] = {
     [PROPERTY_DIFFERS] = { N_("does not commute with the VM map"), RELATION_FOLDED, -1 },
     [PROPERTY_FALSE_TRAP] = { N_("traps only under the VM map"), RELATION_FOLDED, -1 },
     [PROPERTY_FALSE_FAULT] = { N_("memory-traps only under the VM map"), RELATION_FOLDED, -1 },
+    [PROPERTY_STRAYS_IN_USER] = { N_("goes astray in user mode under the VM map"), RELATION_FOLDED,
+                                  1 },
 };
 
 bool property_equal_windows(const struct isa_description *description, enum property property)
@@ -209,7 +211,7 @@ static bool modes_right(const struct isa_description *description, const struct 
     case RELATION_MODE:
         return first == description->supervisor && second == description->user;
     case RELATION_FOLDED:
-        return second == description->user;
+        return second == description->user && (row->mode < 0 || first == description->user);
     default:
         return first == (row->mode == 1 ? description->user : description->supervisor);
     }
@@ -431,6 +433,9 @@ bool witness_judge(const struct isa_description *description, struct witness *wi
         return outcome[1].kind == OUTCOME_TRAP && outcome[0].kind != OUTCOME_TRAP;
     case PROPERTY_FALSE_FAULT:
         return outcome[1].kind == OUTCOME_FAULT && outcome[0].kind != OUTCOME_FAULT;
+    case PROPERTY_STRAYS_IN_USER:
+        return outcome[1].kind != OUTCOME_NORMAL ? outcome[1].kind != outcome[0].kind
+                                                 : does_not_commute(description, witness);
     default:
         return false;
     }

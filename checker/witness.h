@@ -27,6 +27,7 @@ enum property {
     PROPERTY_DIFFERS,             /* run under the VM map f, does not trap and does not commute */
     PROPERTY_FALSE_TRAP,          /* traps under f where the bare machine does not */
     PROPERTY_FALSE_FAULT,         /* memory-traps under f where the bare machine does not */
+    PROPERTY_STRAYS_IN_USER,      /* one of these three, from a guest's user mode */
     PROPERTY_COUNT,
 };
 
@@ -42,7 +43,8 @@ enum relation {
 struct property_row {
     const char *name;
     enum relation relation;
-    int mode; /* of both states: 0 supervisor, 1 user, -1 either or given by the relation */
+    int mode; /* of both states (folded: the first): 0 supervisor, 1 user, -1 either or given by
+                 the relation */
 };
 
 extern const struct property_row property_rows[PROPERTY_COUNT];
@@ -79,6 +81,14 @@ void witness_run(const struct isa_description *description, struct witness *witn
 bool witness_judge(const struct isa_description *description, struct witness *witness);
 /* All three. */
 bool witness_holds(const struct isa_description *description, struct witness *witness);
+
+/* Makes whatever can be 0 be 0, and counted resources equal in both states, as long as the witness
+ * holds: what remains is the reason. A solver's witness has any values that will do. False: the
+ * witness does not hold any more (it never should). */
+bool witness_simplify(const struct isa_description *description, struct witness *witness);
+/* The counted resources in which the `before` states differ, by number; NULL after the last. */
+const struct isa_cell *witness_resource(const struct isa_description *description,
+                                        const struct witness *witness, unsigned number);
 
 /* Does every address map alike in both states and show the same contents? */
 bool witness_same_window(const struct isa_description *description,

@@ -35,30 +35,12 @@ static bool asks_allocator(const struct isa_description *description,
     return false;
 }
 
-/* Theorem 3 compares what user code does where it does not trap; whether it traps may still depend
- * on a resource that the guest believes to have (SPARC's RDTICK). Such an instruction traps at
- * times, and trap-or-commute has found that not to agree. */
-static bool traps_by_resource(const struct analysis *analysis)
-{
-    bool counted = false;
-
-    for (unsigned i = 0; i < analysis->description->cell_count; i++)
-        counted = counted || analysis->description->cells[i].counted;
-    for (unsigned i = 0; i < analysis->report_count && counted; i++) {
-        const struct instruction_report *report = &analysis->reports[i];
-
-        if (report->is[CLASS_PARTIAL] != ANSWER_NO && report->is[CLASS_COMMUTES] != ANSWER_YES)
-            return true;
-    }
-    return false;
-}
-
 static enum monitor_kind choose_kind(const struct analysis *analysis)
 {
     if (analysis->theorem[THEOREM_VIRTUALIZABLE] == ANSWER_YES &&
         analysis->theorem[THEOREM_TRAP_OR_COMMUTE] == ANSWER_YES)
         return MONITOR_CLASSIC;
-    if (analysis->theorem[THEOREM_HYBRID] == ANSWER_YES && !traps_by_resource(analysis))
+    if (analysis->theorem[THEOREM_HYBRID] == ANSWER_YES)
         return MONITOR_HYBRID;
     return MONITOR_PATCHING;
 }

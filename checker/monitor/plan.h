@@ -36,11 +36,11 @@ struct monitor_plan {
 };
 
 /* Chooses the kind that the theorems allow: classic where Theorem 1 holds (and trap-or-commute,
- * which decides for the very map this monitor uses), hybrid where Theorem 3 does and no instruction
- * traps by a resource that the guest may not really have, else patching.
- * What the solver left undecided counts against the instruction. `running` may be the analysed
- * description itself. 0, -ENOMEM, or -ENOENT with *missing: an instruction that was not analysed.
- * The analysis must be applicable (its verdict not VERDICT_NOT_APPLICABLE). */
+ * which decides for the very map this monitor uses), hybrid where Theorem 3 does without a
+ * condition, else patching. What the solver left undecided counts against the instruction.
+ * `running` may be the analysed description itself. 0, -ENOMEM, or -ENOENT with *missing: an
+ * instruction that was not analysed. The analysis must be applicable (its verdict not
+ * VERDICT_NOT_APPLICABLE). */
 int plan_make(const struct analysis *analysis, const struct isa_description *running,
               struct monitor_plan *plan, const char **missing);
 void plan_release(struct monitor_plan *plan);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Program: a two-pass assembler whose mnemonics are the description's. */
 #include "program.h"
+#include "messages.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -22,7 +23,7 @@ static bool failed(const struct assembler *a)
 
 static void error_at(const struct assembler *a, const struct token *token, const char *message)
 {
-    diagnostics_error(a->program->diagnostics, token->at, "%s", message);
+    diagnostics_error(a->program->diagnostics, token->at, "%s", _(message));
 }
 
 /* --- lines --- */
@@ -48,7 +49,7 @@ static void expect(struct assembler *a, const char *text)
 
     if (accept(a, text) || failed(a))
         return;
-    (void)snprintf(message, sizeof(message), "expected '%s' here", text);
+    (void)snprintf(message, sizeof(message), _("expected '%s' here"), text);
     error_at(a, at_line_end(a) ? a->token - 1 : a->token, message);
 }
 

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* Simulation for people: did they agree, and who ran what. */
+#include "messages.h"
 #include "program.h"
 #include "report.h"
 #include "simulation.h"
+#include "story.h"
 
 const char *const compare_end_names[] = {
-    [END_HALTED] = "halted", [END_TRAP_STORM] = "trap storm", [END_STEP_LIMIT] = "step limit",
-    [END_DEAD] = "stuck",    [END_DIFFERENT] = "different",   [END_MONITOR_CELLS] = "monitor cells",
+    [END_HALTED] = N_("halted"),         [END_TRAP_STORM] = N_("trap storm"),
+    [END_STEP_LIMIT] = N_("step limit"), [END_DEAD] = N_("stuck"),
+    [END_DIFFERENT] = N_("different"),   [END_MONITOR_CELLS] = N_("monitor cells"),
 };
 
 void simulation_efficiency(const struct tower *tower, uint64_t *direct, uint64_t *indirect)
@@ -45,25 +48,43 @@ static void print_state(const struct isa_description *description,
             first = false;
         }
     }
-    fprintf(out, "%s\n", state->halted ? "; halted" : "");
+    fprintf(out, "%s\n", state->halted ? _("; halted") : "");
 }
 
 static void print_last_step(const struct simulation *simulation, FILE *out)
 {
     const struct comparison *comparison = simulation->comparison;
     const struct step_record *record = &comparison->record;
-    char text[160] = "no instruction";
+    char text[160];
 
     if (record->instruction != NULL)
         program_print(record->instruction, &record->input, text, sizeof(text));
-    fprintf(out, "step %llu, at %llu: %s%s", (unsigned long long)comparison->steps,
+    else
+        (void)snprintf(text, sizeof(text), "%s", _("no instruction"));
+    fprintf(out, _("step %llu, at %llu: %s%s"), (unsigned long long)comparison->steps,
             (unsigned long long)comparison->pc, text,
-            record->outcome.kind == OUTCOME_TRAP    ? ", which traps"
-            : record->outcome.kind == OUTCOME_FAULT ? ", which memory-traps"
+            record->outcome.kind == OUTCOME_TRAP    ? _(", which traps")
+            : record->outcome.kind == OUTCOME_FAULT ? _(", which memory-traps")
                                                     : "");
     if (record->outcome.kind != OUTCOME_NORMAL)
-        fprintf(out, " (code %llu)", (unsigned long long)record->outcome.code);
+        fprintf(out, _(" (code %llu)"), (unsigned long long)record->outcome.code);
     fputc('\n', out);
+}
+
+static void print_seen(const struct comparison *comparison, FILE *out)
+{
+    char name[128], seen[2][STORY_VALUE_SIZE];
+
+    if (comparison->cell == NULL)
+        (void)snprintf(name, sizeof(name), "%s", _("halted or stuck"));
+    else if (comparison->cell->is_array)
+        (void)snprintf(name, sizeof(name), "%s[%u]", comparison->cell->name, comparison->element);
+    else
+        (void)snprintf(name, sizeof(name), "%s", comparison->cell->name);
+    for (int i = 0; i < 2; i++)
+        story_value(comparison->cell, comparison->seen[i], seen[i], sizeof(seen[i]));
+    fprintf(out, _("  difference:    %s is %s bare, %s under the monitor\n"), name, seen[0],
+            seen[1]);
 }
 
 static void print_difference(const struct simulation *simulation, FILE *out)
@@ -71,28 +92,17 @@ static void print_difference(const struct simulation *simulation, FILE *out)
     const struct comparison *comparison = simulation->comparison;
     const struct isa_description *description = simulation->tower->description;
 
-    fputs("DIFFERENT from the bare machine, ", out);
-    fputs(simulation->at_end ? "compared at the end; the last was " : "after ", out);
+    fputs(_("DIFFERENT from the bare machine, "), out);
+    fputs(simulation->at_end ? _("compared at the end; the last was ") : _("after "), out);
     print_last_step(simulation, out);
-    fputs("  difference:    ", out);
-    if (comparison->cell == NULL)
-        fputs("halted or stuck", out);
-    else
-        fputs(comparison->cell->name, out);
-    if (comparison->cell != NULL && comparison->cell->is_array)
-        fprintf(out, "[%u]", comparison->element);
-    fputs(" is ", out);
-    report_value(comparison->cell, comparison->seen[0], out);
-    fputs(" bare, ", out);
-    report_value(comparison->cell, comparison->seen[1], out);
-    fputs(" under the monitor\n", out);
-    fputs("  before, both:  ", out);
+    print_seen(comparison, out);
+    fputs(_("  before, both:  "), out);
     print_state(description, &comparison->before, &comparison->before, out);
-    fputs("  after, bare:   ", out);
+    fputs(_("  after, bare:   "), out);
     print_state(description, &comparison->bare, &comparison->before, out);
-    fputs("  after, virtual: ", out);
+    fputs(_("  after, virtual: "), out);
     print_state(description, &comparison->virtual, &comparison->before, out);
-    fputs("  (cells that are 0 and memory that did not change are left out)\n", out);
+    fputs(_("  (cells that are 0 and memory that did not change are left out)\n"), out);
 }
 
 static void print_end(const struct simulation *simulation, FILE *out)
@@ -105,40 +115,41 @@ static void print_end(const struct simulation *simulation, FILE *out)
     }
     if (comparison->end == END_MONITOR_CELLS) {
         fprintf(out,
-                "NO MONITOR: a trap of the hardware writes cell %u; the description lets the "
-                "monitor keep cells 0 to %u\n",
+                _("NO MONITOR: a trap of the hardware writes cell %u; the description lets the "
+                  "monitor keep cells 0 to %u\n"),
                 simulation->tower->trouble_cell, simulation->tower->description->monitor_cells - 1);
         return;
     }
     if (simulation->tower->depth > 0)
-        fprintf(out, "EQUAL to the bare machine, compared through the VM map %s\n",
-                simulation->at_end ? "at the end" : "after every step");
-    fprintf(out, "  ended:        %s after %llu steps, %llu of them traps; ",
-            compare_end_names[comparison->end], (unsigned long long)comparison->steps,
+        fprintf(out, _("EQUAL to the bare machine, compared through the VM map %s\n"),
+                simulation->at_end ? _("at the end") : _("after every step"));
+    fprintf(out, _("  ended:        %s after %llu steps, %llu of them traps; "),
+            _(compare_end_names[comparison->end]), (unsigned long long)comparison->steps,
             (unsigned long long)comparison->traps);
     print_last_step(simulation, out);
-    fputs("  final state:  ", out);
+    fputs(_("  final state:  "), out);
     print_state(simulation->tower->description, &comparison->bare, &comparison->initial, out);
-    fputs("                (cells that are 0 and memory that did not change are left out)\n", out);
+    fputs(_("                (cells that are 0 and memory that did not change are left out)\n"),
+          out);
 }
 
 static const char *reason(const struct simulation *simulation)
 {
     if (simulation->forced)
-        return "as asked";
+        return _("as asked");
     switch (simulation->tower->plan->kind) {
     case MONITOR_CLASSIC:
-        return "Theorem 1: what is sensitive is privileged, so it traps and is emulated";
+        return _("Theorem 1: what is sensitive is privileged, so it traps and is emulated");
     case MONITOR_HYBRID:
-        return "Theorem 3: the guest's supervisor code is interpreted, user code runs";
+        return _("Theorem 3: the guest's supervisor code is interpreted, user code runs");
     default:
-        return "critical instructions are replaced by traps when first reached";
+        return _("critical instructions are replaced by traps when first reached");
     }
 }
 
 static void print_instructions(const struct tower *tower, FILE *out)
 {
-    fputs("\n  instruction                   directly    emulated\n", out);
+    fputs(_("\n  instruction                   directly    emulated\n"), out);
     for (unsigned i = 0; i < tower->plan->count; i++) {
         const struct plan_row *row = &tower->plan->rows[i];
         uint64_t emulated = 0;
@@ -148,9 +159,9 @@ static void print_instructions(const struct tower *tower, FILE *out)
         if (emulated != 0 || tower->direct_by[i] != 0)
             fprintf(out, "  %-28s %9llu   %9llu  %s\n", tower->description->instructions[i]->name,
                     (unsigned long long)tower->direct_by[i], (unsigned long long)emulated,
-                    row->innocuous    ? "innocuous"
-                    : row->privileged ? "privileged"
-                                      : "critical");
+                    row->innocuous    ? _("innocuous")
+                    : row->privileged ? _("privileged")
+                                      : _("critical"));
     }
 }
 
@@ -160,15 +171,16 @@ static void print_counters(const struct simulation *simulation, FILE *out)
     uint64_t direct, indirect;
 
     simulation_efficiency(tower, &direct, &indirect);
-    fprintf(out, "\n  efficiency:   %llu of %llu innocuous instructions ran directly",
+    fprintf(out, _("\n  efficiency:   %llu of %llu innocuous instructions ran directly"),
             (unsigned long long)direct, (unsigned long long)(direct + indirect));
-    fputs(indirect == 0 && direct > 0 ? ": no monitor was involved in them\n"
+    fputs(indirect == 0 && direct > 0 ? _(": no monitor was involved in them\n")
           : indirect > 0 && tower->plan->kind == MONITOR_HYBRID
-              ? "; the others were supervisor code\n"
+              ? _("; the others were supervisor code\n")
               : "\n",
           out);
     print_instructions(tower, out);
-    fputs("\n  monitor     traps  emulated  reflected  interpreted  allocator  for the one above\n",
+    fputs(_("\n  monitor     traps  emulated  reflected  interpreted  allocator  for the one "
+            "above\n"),
           out);
     for (unsigned n = 1; n <= tower->depth; n++) {
         const struct monitor_counters *c = &tower->levels[n].counters;
@@ -180,8 +192,8 @@ static void print_counters(const struct simulation *simulation, FILE *out)
     }
     if (tower->patches != NULL)
         fprintf(out,
-                "\n  executed copy: %llu instructions scanned, %llu replaced by a trap, %llu hits, "
-                "%llu made again as the program had changed\n",
+                _("\n  executed copy: %llu instructions scanned, %llu replaced by a trap, %llu "
+                  "hits, %llu made again as the program had changed\n"),
                 (unsigned long long)tower->patch.scanned, (unsigned long long)tower->patch.replaced,
                 (unsigned long long)tower->patch.hits,
                 (unsigned long long)tower->patch.invalidated);
@@ -195,16 +207,19 @@ void simulation_text(const struct simulation *simulation, FILE *out)
     fprintf(out, "%s: %s\n", description->title != NULL ? description->title : description->name,
             simulation->program);
     if (tower->depth == 0) {
-        fprintf(out, "  machine:      bare, %u cells of memory\n", tower->levels[0].memory_size);
+        fprintf(out, _("  machine:      bare, %u cells of memory\n"), tower->levels[0].memory_size);
         print_end(simulation, out);
         return;
     }
-    fprintf(out, "  monitor:      %s; %s\n", monitor_kind_names[tower->plan->kind],
+    fprintf(out, _("  monitor:      %s; %s\n"), monitor_kind_names[tower->plan->kind],
             reason(simulation));
-    fprintf(
-        out, "  machines:     %u of %u cells; each of %u monitor%s keeps %u, the guest has %u\n",
-        1 + tower->depth, tower->levels[0].memory_size, tower->depth, tower->depth == 1 ? "" : "s",
-        tower->monitor_cells, tower->levels[tower->depth].memory_size);
+    fprintf(out,
+            ngettext("  machines:     %u of %u cells; %u monitor keeps %u, the guest has %u\n",
+                     "  machines:     %u of %u cells; each of %u monitors keeps %u, the guest has "
+                     "%u\n",
+                     tower->depth),
+            1 + tower->depth, tower->levels[0].memory_size, tower->depth, tower->monitor_cells,
+            tower->levels[tower->depth].memory_size);
     print_end(simulation, out);
     if (simulation->comparison->end != END_MONITOR_CELLS)
         print_counters(simulation, out);

@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <locale.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -33,7 +34,7 @@ enum probe_status {
 
 static void print_help(void)
 {
-    fputs(_("Usage: origami-checker probe [--json] [--hypercalls]\n"
+    fputs(_("Usage: origami probe [--json] [--hypercalls]\n"
             "Ask the CPU this program runs on, from user mode, which instructions trap, which "
             "reveal\n"
             "or silently ignore system state, and which the kernel emulates. For x86-64 Linux.\n\n"
@@ -49,7 +50,7 @@ static void print_help(void)
             "  64  usage\n"
             "  70  no memory, no process, or no output\n\n"
             "Example:\n"
-            "  origami-checker probe --json | jq '.probes[] | select(.verdict == "
+            "  origami probe --json | jq '.probes[] | select(.verdict == "
             "\"critical-proved\")'\n"),
           stdout);
 }
@@ -58,7 +59,7 @@ static int finish_output(int status)
 {
     if (fflush(stdout) == 0 && !ferror(stdout))
         return status;
-    fprintf(stderr, "origami-checker: probe: standard output: %s\n", strerror(errno));
+    fprintf(stderr, _("origami probe: standard output: %s\n"), strerror(errno));
     return PROBE_INTERNAL;
 }
 
@@ -67,7 +68,7 @@ static int not_applicable(bool json, const char *reason)
     if (json)
         printf("{\"applicable\": false, \"reason\": \"%s\"}\n", reason);
     else
-        fprintf(stderr, "origami-checker: probe: not applicable: %s\n", reason);
+        fprintf(stderr, _("origami probe: not applicable: %s\n"), _(reason));
     return finish_output(PROBE_NOT_APPLICABLE);
 }
 
@@ -79,13 +80,15 @@ static int run_probe(bool json, bool hypercalls)
     int status = PROBE_COMPLETED;
     int error;
 
+    if (json) /* what was observed is a part of the JSON, which is English always */
+        (void)setlocale(LC_MESSAGES, "C");
     /* Where it was ignored, children could not be waited for. */
     (void)signal(SIGCHLD, SIG_DFL);
     error = probe_open(&context, &options);
     if (error == 0)
         error = probe_read_environment(&context);
     if (error == -ENOTSUP) {
-        status = not_applicable(json, "this program does not run at CPL 3");
+        status = not_applicable(json, N_("this program does not run at CPL 3"));
         goto out;
     }
     if (error == 0)
@@ -95,7 +98,7 @@ static int run_probe(bool json, bool hypercalls)
     else if (error == 0)
         probe_print_text(&context, stdout);
     if (error != 0) {
-        fprintf(stderr, "origami-checker: probe: %s\n", strerror(-error));
+        fprintf(stderr, "origami probe: %s\n", strerror(-error));
         status = PROBE_INTERNAL;
         goto out;
     }
@@ -110,7 +113,7 @@ out:
 static int run_probe(bool json, bool hypercalls)
 {
     (void)hypercalls;
-    return not_applicable(json, "probe asks x86-64 CPUs under Linux only");
+    return not_applicable(json, N_("probe asks x86-64 CPUs under Linux only"));
 }
 #endif
 
@@ -138,14 +141,14 @@ int command_probe(int argc, char **argv)
             print_help();
             return finish_output(PROBE_COMPLETED);
         default:
-            fputs("Try 'origami-checker probe --help'.\n", stderr);
+            fputs(_("Try 'origami probe --help' for more information.\n"), stderr);
             return PROBE_USAGE;
         }
     }
     if (optind < argc) {
         fprintf(stderr,
-                "origami-checker: probe: unexpected argument '%s'\n"
-                "Try 'origami-checker probe --help'.\n",
+                _("origami probe: unexpected argument '%s'\n"
+                  "Try 'origami probe --help' for more information.\n"),
                 argv[optind]);
         return PROBE_USAGE;
     }

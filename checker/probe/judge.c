@@ -4,6 +4,7 @@
  * every state, and one was tried. An execution proves that the instruction is not privileged; what
  * it revealed or ignored then proves it critical.
  */
+#include "../messages.h"
 #include "judge.h"
 
 #include <signal.h>
@@ -50,8 +51,10 @@ static void judge_undefined(const struct probe_environment *environment,
     finding->verdict = VERDICT_UNAVAILABLE;
     if (row->feature == FEATURE_NONE || !environment->cpuid_known)
         return;
-    probe_observe(finding, ": %s %s", probe_feature_name(row->feature),
-                  environment->features[row->feature] ? "is there but off" : "is absent");
+    probe_observe(finding,
+                  environment->features[row->feature] ? N_(": %s is there but off")
+                                                      : N_(": %s is absent"),
+                  probe_feature_name(row->feature));
 }
 
 static void judge_trap(const struct probe_environment *environment, const struct probe_row *row,

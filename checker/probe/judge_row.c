@@ -4,6 +4,7 @@
  * memory with what the system's state is known to be; if they do not fit, it says so rather than
  * claim a proof.
  */
+#include "../messages.h"
 #include "judge.h"
 
 #include <stdarg.h>
@@ -24,7 +25,8 @@ void probe_observe(struct probe_finding *finding, const char *format, ...)
     va_list arguments;
 
     va_start(arguments, format);
-    (void)vsnprintf(finding->observed + used, sizeof(finding->observed) - used, format, arguments);
+    (void)vsnprintf(finding->observed + used, sizeof(finding->observed) - used, gettext(format),
+                    arguments);
     va_end(arguments);
 }
 
@@ -57,7 +59,7 @@ void judge_if_kept(const struct probe_environment *environment, const struct pro
     bool kept = (result->registers.rax & RFLAGS_IF) != 0;
 
     (void)environment;
-    probe_observe(finding, kept ? ": IF stayed 1, no trap" : ": IF BECAME 0");
+    probe_observe(finding, kept ? N_(": IF stayed 1, no trap") : N_(": IF BECAME 0"));
     finding->verdict = kept ? VERDICT_CRITICAL : VERDICT_CONTRADICTS;
 }
 
@@ -67,7 +69,8 @@ void judge_iopl_kept(const struct probe_environment *environment, const struct p
     unsigned iopl = (unsigned)(result->registers.rax >> 12 & 3);
 
     (void)environment;
-    probe_observe(finding, iopl == 0 ? ": IOPL stayed 0, no trap" : ": IOPL BECAME %u", iopl);
+    probe_observe(finding, iopl == 0 ? N_(": IOPL stayed 0, no trap") : N_(": IOPL BECAME %u"),
+                  iopl);
     finding->verdict = iopl == 0 ? VERDICT_CRITICAL : VERDICT_CONTRADICTS;
 }
 
@@ -190,8 +193,8 @@ static void judge_word(const struct probe_environment *environment,
     uint64_t value = result->registers.rax;
     bool upper_kept = value >> 32 == FILL_HIGH;
 
-    probe_observe(finding, ": 0x%llx%s", (unsigned long long)(value & mask),
-                  upper_kept ? ", upper half untouched" : "");
+    probe_observe(finding, upper_kept ? N_(": 0x%llx, upper half untouched") : N_(": 0x%llx"),
+                  (unsigned long long)(value & mask));
     judge_emulation(environment, result, finding, upper_kept && (value & mask) == dummy);
 }
 
@@ -228,7 +231,7 @@ void judge_int_80(const struct probe_environment *environment, const struct prob
     bool right = (uint32_t)result->registers.rax == result->pid;
 
     (void)environment;
-    probe_observe(finding, right ? ": the kernel's getpid" : ": the kernel answered %d",
+    probe_observe(finding, right ? N_(": the kernel's getpid") : N_(": the kernel answered %d"),
                   (int)(uint32_t)result->registers.rax);
     finding->verdict = VERDICT_VECTORED;
 }

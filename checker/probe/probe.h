@@ -186,7 +186,7 @@ struct probe_finding {
     enum probe_verdict verdict;
     bool evidence_dummy, evidence_slow, evidence_skipped; /* of emulation by the kernel */
     uint64_t cycles;                                      /* net, 0 not measured */
-    char observed[112];
+    char observed[256];                                   /* in the language of the messages */
 };
 
 /* Called for a row that executed; sets the verdict and the words after "executed". */

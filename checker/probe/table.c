@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The rows as data, and the names of everything. */
+#include "../messages.h"
 #include "code.h"
 #include "judge.h"
 
@@ -44,20 +45,20 @@ static const struct probe_row rows[] = {
 /* clang-format on */
 
 static const char *const group_names[GROUP_COUNT] = {
-    [GROUP_CONTROL] = "Controls of the probe itself",
-    [GROUP_FLAGS] = "Flags and return from interrupt",
-    [GROUP_SELECTOR] = "Segment selectors",
-    [GROUP_DESCRIPTOR] = "Descriptor readers",
-    [GROUP_TABLE] = "Table registers and machine status (UMIP)",
-    [GROUP_FAR] = "Far transfers",
-    [GROUP_VECTOR] = "Vectors and system calls",
-    [GROUP_PORT] = "Interrupt flag, ports, halt",
-    [GROUP_SYSTEM] = "System registers",
-    [GROUP_CACHE] = "Caches and translations",
-    [GROUP_MODE] = "Changes of mode",
-    [GROUP_HARDWARE] = "Hardware assistance",
-    [GROUP_READER] = "Readers of clocks and resources",
-    [GROUP_COMPATIBILITY] = "32-bit code segment",
+    [GROUP_CONTROL] = N_("Controls of the probe itself"),
+    [GROUP_FLAGS] = N_("Flags and return from interrupt"),
+    [GROUP_SELECTOR] = N_("Segment selectors"),
+    [GROUP_DESCRIPTOR] = N_("Descriptor readers"),
+    [GROUP_TABLE] = N_("Table registers and machine status (UMIP)"),
+    [GROUP_FAR] = N_("Far transfers"),
+    [GROUP_VECTOR] = N_("Vectors and system calls"),
+    [GROUP_PORT] = N_("Interrupt flag, ports, halt"),
+    [GROUP_SYSTEM] = N_("System registers"),
+    [GROUP_CACHE] = N_("Caches and translations"),
+    [GROUP_MODE] = N_("Changes of mode"),
+    [GROUP_HARDWARE] = N_("Hardware assistance"),
+    [GROUP_READER] = N_("Readers of clocks and resources"),
+    [GROUP_COMPATIBILITY] = N_("32-bit code segment"),
 };
 
 struct name {
@@ -65,29 +66,29 @@ struct name {
 };
 
 static const struct name model_names[MODEL_COUNT] = {
-    [MODEL_INNOCUOUS] = { "innocuous", "innocuous" },
-    [MODEL_PRIVILEGED] = { "privileged", "privileged" },
-    [MODEL_CRITICAL] = { "critical", "critical" },
-    [MODEL_UMIP] = { "critical unless UMIP", "critical-unless-umip" },
-    [MODEL_PARTIAL] = { "partially trapping", "partially-trapping" },
-    [MODEL_READER] = { "resource reader", "resource-reader" },
-    [MODEL_VECTORS] = { "enters the kernel", "enters-kernel" },
+    [MODEL_INNOCUOUS] = { N_("innocuous"), "innocuous" },
+    [MODEL_PRIVILEGED] = { N_("privileged"), "privileged" },
+    [MODEL_CRITICAL] = { N_("critical"), "critical" },
+    [MODEL_UMIP] = { N_("critical unless UMIP"), "critical-unless-umip" },
+    [MODEL_PARTIAL] = { N_("partially trapping"), "partially-trapping" },
+    [MODEL_READER] = { N_("resource reader"), "resource-reader" },
+    [MODEL_VECTORS] = { N_("enters the kernel"), "enters-kernel" },
 };
 
 static const struct name verdict_names[VERDICT_COUNT] = {
-    [VERDICT_INNOCUOUS] = { "innocuous: consistent", "innocuous" },
-    [VERDICT_TRAPPED] = { "consistent with privileged", "consistent-with-privileged" },
-    [VERDICT_CRITICAL] = { "critical: proved", "critical-proved" },
-    [VERDICT_UNPRIVILEGED] = { "unprivileged: proved", "unprivileged-proved" },
-    [VERDICT_EMULATED] = { "emulated by the kernel", "emulated" },
-    [VERDICT_CHECKED] = { "trapped by a check", "trapped-by-check" },
-    [VERDICT_READS] = { "reads a resource: proved", "reads-resource" },
-    [VERDICT_CLOSED] = { "closed by a control bit", "closed-by-control-bit" },
-    [VERDICT_VECTORED] = { "entered the kernel", "entered-kernel" },
-    [VERDICT_UNAVAILABLE] = { "not available", "not-available" },
-    [VERDICT_NOT_PROBED] = { "not probed", "not-probed" },
-    [VERDICT_UNDECIDED] = { "undecided", "undecided" },
-    [VERDICT_CONTRADICTS] = { "CONTRADICTS THE MODEL", "contradicts-model" },
+    [VERDICT_INNOCUOUS] = { N_("innocuous: consistent"), "innocuous" },
+    [VERDICT_TRAPPED] = { N_("consistent with privileged"), "consistent-with-privileged" },
+    [VERDICT_CRITICAL] = { N_("critical: proved"), "critical-proved" },
+    [VERDICT_UNPRIVILEGED] = { N_("unprivileged: proved"), "unprivileged-proved" },
+    [VERDICT_EMULATED] = { N_("emulated by the kernel"), "emulated" },
+    [VERDICT_CHECKED] = { N_("trapped by a check"), "trapped-by-check" },
+    [VERDICT_READS] = { N_("reads a resource: proved"), "reads-resource" },
+    [VERDICT_CLOSED] = { N_("closed by a control bit"), "closed-by-control-bit" },
+    [VERDICT_VECTORED] = { N_("entered the kernel"), "entered-kernel" },
+    [VERDICT_UNAVAILABLE] = { N_("not available"), "not-available" },
+    [VERDICT_NOT_PROBED] = { N_("not probed"), "not-probed" },
+    [VERDICT_UNDECIDED] = { N_("undecided"), "undecided" },
+    [VERDICT_CONTRADICTS] = { N_("CONTRADICTS THE MODEL"), "contradicts-model" },
 };
 
 const struct probe_row *probe_rows(size_t *count)

@@ -2,9 +2,7 @@
 /*
  * libFuzzer target: parse and format arbitrary bytes; step accepted machines from state zero.
  *
- *   clang -g -O1 -fsanitize=fuzzer,address,undefined -D_GNU_SOURCE -Ichecker \
- *       tests/checker/fuzz_isa.c checker/{lexer,diagnostics,description,format,evaluator,machine}.c
- * \ checker/parse_*.c -o fuzz_isa && ./fuzz_isa -runs=1000000 -max_len=4096 corpus isa
+ * scripts/fuzz.sh builds and runs it, with the library as its first inputs.
  */
 #include "evaluator.h"
 #include "format.h"

@@ -6,19 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
-enum { WORDS_LEARNT = 6, TRIES = 200 };
-
-int random_program_init(struct random_program *random, const struct isa_description *description)
-{
-    memset(random, 0, sizeof(*random));
-    random->description = description;
-    return machine_state_init(&random->scratch, description);
-}
-
-void random_program_release(struct random_program *random)
-{
-    machine_state_release(&random->scratch);
-}
+enum { WORDS_LEARNT = 6, TRIES = 200, VALID_TRIES = 1000000 };
 
 static uint64_t pick(struct random_program *random, uint64_t bound)
 {
@@ -72,28 +60,46 @@ static uint64_t relocation(struct random_program *random, unsigned width, uint32
     return pick(random, 2) == 0 ? 0 : memory_size & mask;
 }
 
+static uint64_t draw(struct random_program *random, const struct isa_cell *cell,
+                     uint32_t memory_size)
+{
+    return cell->role == ROLE_RELOCATION ? relocation(random, cell->width, memory_size)
+                                         : number(random, cell->width, memory_size);
+}
+
+/* Every cell but mode and memory is drawn anew; one at a time, where that keeps the invariants. */
+static void redraw(struct random_program *random, struct machine_state *state, bool one_by_one)
+{
+    const struct isa_description *description = random->description;
+
+    for (unsigned i = 0; i < description->cell_count; i++) {
+        const struct isa_cell *cell = &description->cells[i];
+
+        for (uint32_t j = 0;
+             cell->role != ROLE_MEMORY && cell->role != ROLE_MODE && j < cell->count; j++) {
+            uint64_t *place = &state->values[cell->offset + j], old = *place;
+
+            *place = draw(random, cell, state->memory_size);
+            if (one_by_one && random->pinned[i] && !evaluate_valid(description, state))
+                *place = old;
+        }
+    }
+}
+
 /* Everything but memory, so that it belongs together: the description's invariants hold and the
- * next fetch works. */
+ * next fetch works. Invariants that pin many cells are hopeless to meet by chance alone, so the
+ * draw starts from a state that meets them. */
 static void control(struct random_program *random, struct machine_state *state, bool supervisor)
 {
     const struct isa_description *description = random->description;
     bool any = pick(random, 8) == 0;
-    uint64_t mode =
-        supervisor || pick(random, 3) == 0 ? description->supervisor : description->user;
+    bool user = !supervisor && pick(random, 3) != 0;
+    uint32_t cells = description->cells[description->memory_cell].offset;
 
+    memcpy(state->values, random->valid[user].values, cells * sizeof(*state->values));
     for (int i = 0; i < TRIES; i++) {
-        for (unsigned j = 0; j < description->cell_count; j++) {
-            const struct isa_cell *cell = &description->cells[j];
-
-            for (uint32_t k = 0; cell->role != ROLE_MEMORY && k < cell->count; k++)
-                state->values[cell->offset + k] =
-                    cell->role == ROLE_RELOCATION
-                        ? relocation(random, cell->width, state->memory_size)
-                        : number(random, cell->width, state->memory_size);
-        }
-        machine_state_set_mode(state, description, mode);
-        if (evaluate_valid(description, state) && reachable(description, state) &&
-            (any || roomy(random, state)))
+        redraw(random, state, true);
+        if (reachable(description, state) && (any || roomy(random, state)))
             return;
     }
 }
@@ -167,6 +173,54 @@ static void vectors(struct random_program *random, struct machine_state *state)
     }
 }
 
+static void find_pinned(struct random_program *random, const struct isa_expression *e)
+{
+    if (e == NULL)
+        return;
+    if (e->kind == EXPRESSION_CELL || e->kind == EXPRESSION_ELEMENT)
+        random->pinned[e->index] = true;
+    find_pinned(random, e->a);
+    find_pinned(random, e->b);
+    find_pinned(random, e->c);
+}
+
+/* Once for a description: a valid state of either mode, or the nearest to one that luck finds. */
+static void find_valid(struct random_program *random, unsigned which)
+{
+    const struct isa_description *description = random->description;
+    struct machine_state *state = &random->valid[which];
+
+    machine_state_set_mode(state, description,
+                           which == 0 ? description->supervisor : description->user);
+    for (int i = 0; i < VALID_TRIES && !evaluate_valid(description, state); i++)
+        redraw(random, state, false);
+}
+
+int random_program_init(struct random_program *random, const struct isa_description *description)
+{
+    memset(random, 0, sizeof(*random));
+    random->description = description;
+    random->state = 1;
+    if (machine_state_init(&random->scratch, description) != 0 ||
+        machine_state_init(&random->valid[0], description) != 0 ||
+        machine_state_init(&random->valid[1], description) != 0) {
+        random_program_release(random);
+        return -ENOMEM;
+    }
+    for (unsigned i = 0; i < description->invariant_count; i++)
+        find_pinned(random, description->invariants[i]);
+    find_valid(random, 0);
+    find_valid(random, 1);
+    return 0;
+}
+
+void random_program_release(struct random_program *random)
+{
+    machine_state_release(&random->scratch);
+    machine_state_release(&random->valid[0]);
+    machine_state_release(&random->valid[1]);
+}
+
 void random_program_make(struct random_program *random, uint64_t seed, struct machine_state *state)
 {
     const struct isa_description *description = random->description;
@@ -176,7 +230,7 @@ void random_program_make(struct random_program *random, uint64_t seed, struct ma
     random->state = seed;
     memset(state->values, 0, description->value_count * sizeof(*state->values));
     state->halted = false;
-    control(random, state, pick(random, 2) == 0);
+    control(random, state, pick(random, 6) == 0);
     for (int i = 0; i < WORDS_LEARNT; i++)
         (void)learn(random, state, false, &learnt[i]);
     for (uint32_t i = 0; i < state->memory_size; i++) {

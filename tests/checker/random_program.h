@@ -16,6 +16,8 @@ struct random_program {
     const struct isa_description *description;
     uint64_t state;
     struct machine_state scratch;
+    bool pinned[ISA_MAX_CELLS];    /* cells that an invariant mentions */
+    struct machine_state valid[2]; /* something that the invariants allow: supervisor, user */
 };
 
 /* 0 or -ENOMEM. */

@@ -77,6 +77,41 @@ class ExitStatus(unittest.TestCase):
         self.expect(64)
         self.expect(64, "no-such-command")
 
+    def test_fmt(self):
+        """In place, and nothing lost when it can't be written."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "z.isa"
+            text = (LIBRARY / "z80.isa").read_text()
+            path.write_text(re.sub("(?m)^ +", "", text))
+            path.chmod(0o640)
+            self.assertEqual(run("fmt", "--check", str(path)).returncode, 1)
+            self.assertEqual(run("fmt", str(path)).stdout, text)
+            self.assertEqual(run("fmt", "--in-place", str(path)).returncode, 0)
+            self.assertEqual(path.read_text(), text)
+            self.assertEqual(path.stat().st_mode & 0o777, 0o640)
+            self.assertEqual(os.listdir(folder), ["z.isa"])
+            self.assertEqual(run("fmt", "--check", str(path)).returncode, 0)
+            path.write_text("isa")
+            self.assertEqual(run("fmt", "--in-place", str(path)).returncode, 65)
+            self.assertEqual(path.read_text(), "isa")
+        self.assertEqual(run("fmt", "/nowhere/z.isa").returncode, 66)
+
+    def test_simulate_start(self):
+        """A monitor is built for the states that the description allows; others are refused."""
+        with tempfile.TemporaryDirectory() as folder:
+            program = Path(folder) / "p.prog"
+            isa = str(LIBRARY / "riscv.isa")
+            for cells, status, message in (
+                    ("", 65, "breaks the invariant in line"),
+                    ("cell mcounteren = 1\ncell scounteren = 1\ncell privilege = M\n", 65,
+                     "another mode than S and U"),
+                    ("cell mcounteren = 1\ncell scounteren = 1\ncell privilege = S\n", 0, "")):
+                program.write_text("set address_bits = 6\n" + cells)
+                result = run("simulate", isa, str(program), "--under=1", "--steps=5")
+                self.assertEqual(result.returncode, status, result.stderr)
+                self.assertIn(message, result.stderr)
+                self.assertEqual(run("simulate", isa, str(program), "--steps=5").returncode, 0)
+
     def test_check(self):
         self.expect(0, "check", "mc68010")
         self.expect(1, "check", "mc68000")
@@ -107,6 +142,20 @@ class ExitStatus(unittest.TestCase):
         self.assertEqual(classes["LOAD"]["critical"], "no")
         self.assertEqual(classes["FACTOR"]["critical"], "undecided")
         self.expect(3, "explain", "--timeout=1", "-", "FACTOR", stdin=HARD)
+
+    def test_condition(self):
+        """Theorem 3 where a resource of the host decides what user code does."""
+        report = analysed("sparc-v9")
+        self.assertEqual(report["theorem_3_conditions"],
+                         [{"instruction": "RDTICK", "resources": ["NPT"]}])
+        self.assertEqual(report["theorems"]["Theorem 3 (hybrid monitor)"], "undecided")
+        result = run("check", "--mode=hybrid", "sparc-v9")
+        self.assertEqual(result.returncode, 3)
+        self.assertIn("RDTICK, in user mode, goes by NPT", result.stdout)
+        self.assertIn("RDTICK, in user mode, goes by NPT",
+                      run("check", "--html=-", "sparc-v9").stdout)
+        self.assertEqual(run("check", "--mode=hybrid", "--set=npt=0", "sparc-v9").returncode, 0)
+        self.assertEqual(analysed("mc68000")["theorem_3_conditions"], [])
 
     def test_explain(self):
         self.expect(0, "explain", "mc68010", "MOVE from SR")
@@ -164,7 +213,7 @@ class Json(unittest.TestCase):
     CLASSES = {"privileged", "sensitive", "control sensitive", "location sensitive",
                "mode sensitive", "resource sensitive", "user sensitive", "supervisor sensitive",
                "innocuous", "critical", "hybrid critical", "partially trapping",
-               "traps or commutes"}
+               "traps or commutes", "traps or commutes in user mode"}
 
     def state(self, state, cells):
         self.assertEqual(set(state) - {"halted"}, {c["name"] for c in cells})

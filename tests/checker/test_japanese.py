@@ -23,7 +23,7 @@ KEPT = re.compile(
     r"Motorola")
 
 
-def run(*arguments, **environment):
+def run(*arguments, text=None, **environment):
     setting = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", "LANGUAGE": "ja",
                "ORIGAMI_ISA_PATH": str(LIBRARY)}
     for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "LOCPATH"):
@@ -31,7 +31,7 @@ def run(*arguments, **environment):
             setting[name] = os.environ[name]
     setting.update(environment)
     return subprocess.run([CHECKER, *arguments], env=setting, capture_output=True, text=True,
-                          encoding="utf-8", timeout=120)
+                          encoding="utf-8", timeout=120, input=text)
 
 
 def columns(text):
@@ -40,7 +40,7 @@ def columns(text):
 
 def english(text):
     """Words of two letters and more that nothing in KEPT explains."""
-    text = re.sub(r"'[^']*'|insn \".*|(?<!\S)--?[a-z][a-z-]*|MOVE\s+from\s+SR", " ", text)
+    text = re.sub(r"'[^']*'|insn \".*|(?<![^\s\[])--?[a-z][a-z-]*|MOVE\s+from\s+SR", " ", text)
     words = re.findall(r"[A-Za-z][A-Za-z'-]*[A-Za-z]", 
                        re.sub(rf"\b({KEPT.pattern})\b", " ", text, flags=re.ASCII))
     return [word for word in words if word.islower() or word.istitle()]
@@ -48,14 +48,67 @@ def english(text):
 
 class Japanese(unittest.TestCase):
     def test_help(self):
-        for command in ("check", "explain", "diff", "list"):
+        for command in ("check", "explain", "diff", "list", "simulate", "probe", "fmt"):
             result = run(command, "--help")
             self.assertEqual(result.returncode, 0)
             self.assertIn("使い方", result.stdout)
             self.assertEqual(english(result.stdout), [], command)
             for line in result.stdout.splitlines():
+                if line.startswith("  origami "):
+                    continue
                 self.assertLessEqual(columns(line), 86, line)
         self.assertEqual(english(run("--help").stdout), [])
+
+    def test_parse_errors(self):
+        """What is wrong with a file is said in Japanese; the place stays machine-readable."""
+        for text, message in (('isa "x"; pc P : ;', "値が必要ですが、「;」があります"),
+                              ('isa "x"; pc P : 2; insn A { Q = 1; }', "「Q」は代入できるセルではありません"),
+                              ('isa "x"; mode M : 1 {s = 0,', "ファイルがここで終わっています"),
+                              ("isa 'x'", "意味がありません")):
+            result = run("check", "-", text=text)
+            self.assertEqual(result.returncode, 65, text)
+            self.assertIn(message, result.stderr)
+            self.assertRegex(result.stderr, r"^-:1:\d+: エラー: ")
+
+    def test_simulate(self):
+        for name, monitor in (("mc68000", "classic"), ("pdp-11-45", "patching")):
+            result = run("simulate", f"{LIBRARY}/{name}.isa", f"{LIBRARY}/programs/{name}.prog",
+                         "--under=1", f"--monitor={monitor}")
+            self.assertIn(result.returncode, (0, 1), result.stderr)
+            self.assertIn("素の計算機と", result.stdout)
+            body = "\n".join(line for line in result.stdout.splitlines()[1:]
+                             if not re.match(r"  \S.* +\d+ +\d+  |.* = ", line))
+            self.assertEqual(english(re.sub(r'"[^"]*"|0x\w+', "", body)), [], body)
+
+    def test_simulate_columns(self):
+        lines = run("simulate", f"{LIBRARY}/pdp-11-45.isa", f"{LIBRARY}/programs/pdp-11-45.prog",
+                    "--under=1").stdout.splitlines()
+        for word in ("反射", "代行  "):
+            title = next(i for i, line in enumerate(lines) if word in line + "  ")
+            ends = [columns(lines[title][:m.end()]) for m in re.finditer(r"\S+", lines[title])]
+            row = [columns(lines[title + 1][:m.end()]) for m in
+                   re.finditer(r"\S+", lines[title + 1])]
+            self.assertEqual(ends[1:], row[1:len(ends)], lines[title])
+
+    def test_simulate_errors(self):
+        for arguments in (("--monitor=none", "a", "b"), ("--steps=x", "a", "b"), ("a",),
+                          ("-", "b"), ("--under=99", "a", "b")):
+            result = run("simulate", *arguments)
+            self.assertEqual(result.returncode, 64)
+            self.assertRegex(result.stderr, "[ぁ-ん]", arguments)
+
+    def test_probe(self):
+        result = run("probe")
+        if result.returncode == 2:
+            self.skipTest("not an x86-64 CPU under Linux")
+        self.assertEqual(result.returncode, 0, result.stdout)
+        for word in ("まとめ", "臨界: 証明済み", "CPUIDフォールト", "観測"):
+            self.assertIn(word, result.stdout)
+        for line in result.stdout.splitlines():
+            self.assertNotRegex(line, r"\b(trapped|proved|executed|consistent|probes)\b")
+        json = run("probe", "--json").stdout
+        self.assertNotRegex(json, "[ぁ-んァ-ン]")
+        self.assertIn("executed", json)
 
     def test_options_line_up(self):
         for command in ("check", "explain", "list"):

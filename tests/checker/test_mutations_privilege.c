@@ -136,7 +136,7 @@ static void try_flip(const struct isa_description *description, struct flip *fli
     int error, property;
 
     flip_do(description, flip);
-    error = search_solve(description, flip->instruction, TIMEOUT, &changed.found);
+    error = search_solve(description, flip->instruction, NULL, TIMEOUT, &changed.found);
     if (error == 0)
         analysis_classify(&changed);
     flip_undo(flip);
