@@ -22,6 +22,7 @@ static uint16_t tag_new(struct tlb *tlb)
         memset(tlb->tag_of_asid, 0, sizeof(tlb->tag_of_asid));
         tlb->global_tag = 1;
         tlb->last_tag = 1;
+        tlb->epoch++;
     }
     return ++tlb->last_tag;
 }
@@ -39,6 +40,12 @@ static void tag_select(struct tlb *tlb)
 
 /* ---- Flushing ---- */
 
+static void log_drop(struct tlb *tlb, uint64_t page)
+{
+    tlb->generation++;
+    tlb->dropped[tlb->drops++ % TLB_DROPS] = page;
+}
+
 static void flush_everything(struct tlb *tlb)
 {
     memset(tlb->tag_of_asid, 0, sizeof(tlb->tag_of_asid));
@@ -46,7 +53,6 @@ static void flush_everything(struct tlb *tlb)
     tlb->global_tag = tag_new(tlb);
     tag_select(tlb);
     tlb->generation++;
-    tlb->flushes++;
 }
 
 void tlb_flush_all(struct vcpu *vcpu)
@@ -62,7 +68,6 @@ void tlb_flush_nonglobal(struct vcpu *vcpu)
     memset(tlb->tag_of_asid, 0, sizeof(tlb->tag_of_asid));
     tag_select(tlb);
     tlb->generation++;
-    tlb->flushes++;
 }
 
 void tlb_flush_asid(struct vcpu *vcpu, uint16_t asid)
@@ -72,7 +77,6 @@ void tlb_flush_asid(struct vcpu *vcpu, uint16_t asid)
     tlb->tag_of_asid[asid & (TLB_ASIDS - 1)] = 0;
     tag_select(tlb);
     tlb->generation++;
-    tlb->flushes++;
 }
 
 /* The bit that remembers large pages cached around a linear address. */
@@ -84,14 +88,14 @@ static unsigned large_bit(uint64_t linear)
 
 static void flush_page(struct tlb *tlb, uint64_t linear, uint16_t tag, uint16_t other_tag)
 {
-    tlb->generation++;
-    tlb->flushes++;
+    log_drop(tlb, linear >> 12);
     struct tlb_entry *entry = &tlb->entry[tlb_index(linear >> 12)];
     if (entry->page == linear >> 12 && (entry->tag == tag || entry->tag == other_tag))
         entry->page = ~0ull;
     unsigned bit = large_bit(linear);
     if (!(tlb->large[bit / 64] >> (bit % 64) & 1))
         return;
+    log_drop(tlb, TLB_DROPPED_ALL);
     /* INVLPG drops the whole large page, by whatever address in it (SDM Vol. 3, 4.10.4.1). */
     for (unsigned i = 0; i < TLB_ENTRIES; i++) {
         entry = &tlb->entry[i];
@@ -120,8 +124,7 @@ void tlb_drop(struct tlb *tlb, uint64_t page)
     if (!tlb_matches(tlb, entry, page))
         return;
     entry->page = ~0ull;
-    tlb->generation++;
-    tlb->flushes++;
+    log_drop(tlb, page);
 }
 
 void tlb_protect_frame(struct vcpu *vcpu, uint64_t frame)

@@ -23,7 +23,9 @@
 #ifndef TLB_ENTRIES
 #define TLB_ENTRIES 4096 /* power of two; the hostile build uses 1 */
 #endif
-#define TLB_ASIDS 4096
+#define TLB_ASIDS       4096
+#define TLB_DROPS       64
+#define TLB_DROPPED_ALL ~0ull /* in the log: pages that are not listed */
 
 struct tlb_entry {
     uint64_t page;  /* linear address >> 12, or ~0 when empty */
@@ -60,11 +62,14 @@ struct tlb_view {
 struct tlb {
     struct tlb_view view[TLB_WHOS * TLB_KINDS];
     uint64_t
-        generation;   /* changes whenever any entry is dropped or a mode that matters changes; lets
-                         others cache a translation beside it. Replacing an entry does not count. */
-    uint64_t flushes; /* changes whenever an entry is dropped, but not with a mode */
-    uint16_t asid;    /* the current PCID (0 when CR4.PCIDE is clear) */
-    uint16_t tag;     /* its tag */
+        generation; /* changes whenever any entry is dropped or a mode that matters changes; lets
+                       others cache a translation beside it. Replacing an entry does not count. */
+    /* Pages dropped one by one, newest at dropped[(drops - 1) % TLB_DROPS]: for who keeps copies of
+     * entries by tag. Flushes of more need no log, as they come with new tags. */
+    uint64_t drops, dropped[TLB_DROPS];
+    uint64_t epoch; /* changes when tags are used anew */
+    uint16_t asid;  /* the current PCID (0 when CR4.PCIDE is clear) */
+    uint16_t tag;   /* its tag */
     uint16_t global_tag;
     uint16_t last_tag;       /* the last one given out */
     uint32_t current;        /* enum tlb_who of an ordinary access at the current CPL */

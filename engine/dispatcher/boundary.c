@@ -15,7 +15,7 @@
 #ifdef ORIGAMI_HOSTILE
 enum { INTERVAL_STEP = 1, INTERVAL_SOFT = 1, INTERVAL_COUNTED = 1 };
 #else
-enum { INTERVAL_STEP = 512, INTERVAL_SOFT = 4096, INTERVAL_COUNTED = 2048 };
+enum { INTERVAL_STEP = 512, INTERVAL_SOFT = 16384, INTERVAL_COUNTED = 2048 };
 #endif
 
 static uint64_t timer_interval(const struct vcpu *vcpu)
@@ -27,12 +27,17 @@ static uint64_t timer_interval(const struct vcpu *vcpu)
 
 static int machine_requests(struct vcpu *vcpu, uint32_t attention)
 {
+    struct vm *vm = vcpu->vm;
     if (attention & ATTENTION_STOP)
         return EXIT_STOPPED;
+    if (vm->machine_stop != CLOCK_NEVER && clock_now(vcpu) >= vm->machine_stop) {
+        vm->machine_stop = CLOCK_NEVER;
+        return EXIT_KICK;
+    }
     if (!(attention & ATTENTION_KICK) && !__atomic_load_n(vcpu->kick, __ATOMIC_SEQ_CST))
         return BOUNDARY_GO;
     __atomic_store_n(vcpu->kick, 0, __ATOMIC_SEQ_CST);
-    switch (vcpu->vm->machine->sync(vcpu)) {
+    switch (vm->machine->sync(vcpu)) {
     case -ECANCELED:
         return EXIT_STOPPED;
     case -EAGAIN:
@@ -52,6 +57,8 @@ static int timers(struct vcpu *vcpu)
     uint64_t deadline = controllers_next_deadline(vm);
     if (deadline > vm->machine_deadline)
         deadline = vm->machine_deadline;
+    if (deadline > vm->machine_stop)
+        deadline = vm->machine_stop;
     if (vm->clock.mode == CLOCK_INSTRUCTIONS && deadline > now && deadline - now < interval)
         interval = deadline - now;
     vcpu->boundary_check = vcpu->instructions + interval;
@@ -154,8 +161,9 @@ int boundary(struct vcpu *vcpu)
 {
     uint32_t attention = __atomic_exchange_n(&vcpu->attention, 0, __ATOMIC_SEQ_CST);
     uint64_t shadow = vcpu->r.interrupt_shadow;
+    bool kicked = (attention & ATTENTION_KICK) || __atomic_load_n(vcpu->kick, __ATOMIC_SEQ_CST);
     int result = machine_requests(vcpu, attention);
-    if (result == BOUNDARY_GO)
+    if (result == BOUNDARY_GO && (kicked || vcpu->instructions >= vcpu->boundary_check))
         result = timers(vcpu);
     if (result != BOUNDARY_GO) {
         /* Left before events were looked at: do so on the way back in. */
@@ -172,10 +180,8 @@ int boundary(struct vcpu *vcpu)
     result = events(vcpu, shadow);
     if (result != BOUNDARY_GO)
         return result;
-    if (vcpu->r.activity == ACTIVITY_HALTED) {
-        vcpu->statistics.halts++;
+    if (vcpu->r.activity == ACTIVITY_HALTED)
         return EXIT_HALTED;
-    }
     if (debug_breakpoints_armed(vcpu)) {
         vcpu_raise(vcpu, ATTENTION_DEBUG);
         if (!(shadow & SHADOW_MOV_SS))

@@ -114,31 +114,18 @@ static void retire(struct vcpu *vcpu, const struct stub_entry *entry, uint64_t t
     }
 }
 
-/* One instruction. BOUNDARY_GO or an exit. */
-static int step(struct vcpu *vcpu)
+/* What becomes of an instruction's status but its traps. BOUNDARY_GO or an exit. */
+static int conclude(struct vcpu *vcpu, int status, uint64_t resume_flag)
 {
-    struct stub_entry *entry;
-    uint64_t trap_flag = vcpu->r.rflags & FLAG_TF;
-    uint64_t resume_flag = vcpu->r.rflags & FLAG_RF;
-    int status = fetch(vcpu, &entry);
-    vcpu->instructions++;
-    if (status == 0) {
-        /* RF holds for one instruction; IRET and the like may set it again. */
-        vcpu->r.rflags &= ~(uint64_t)FLAG_RF;
-        status = carry_out(vcpu, entry);
-    }
     switch (status) {
     case 0:
         vcpu->r.rip = vcpu->next_rip;
-        retire(vcpu, entry, trap_flag);
         return BOUNDARY_GO;
     case -EAGAIN:
         vcpu->r.rflags |= resume_flag;
-        retire(vcpu, entry, trap_flag);
         return BOUNDARY_GO;
     case -ECANCELED:
         vcpu->r.rip = vcpu->next_rip;
-        retire(vcpu, entry, trap_flag);
         vcpu_raise(vcpu, ATTENTION_STOP);
         return BOUNDARY_GO;
     case -EFAULT:
@@ -152,6 +139,34 @@ static int step(struct vcpu *vcpu)
             vcpu->internal_error = "unexpected status of an instruction";
         return EXIT_INTERNAL;
     }
+}
+
+/* One instruction. BOUNDARY_GO or an exit. */
+static int step(struct vcpu *vcpu)
+{
+    struct stub_entry *entry;
+    uint64_t trap_flag = vcpu->r.rflags & FLAG_TF;
+    uint64_t resume_flag = vcpu->r.rflags & FLAG_RF;
+    int status = fetch(vcpu, &entry);
+    vcpu->instructions++;
+    if (status == 0) {
+        /* RF holds for one instruction; IRET and the like may set it again. */
+        vcpu->r.rflags &= ~(uint64_t)FLAG_RF;
+        status = carry_out(vcpu, entry);
+    }
+    int result = conclude(vcpu, status, resume_flag);
+    if (status == 0 || status == -EAGAIN || status == -ECANCELED)
+        retire(vcpu, entry, trap_flag);
+    return result;
+}
+
+int dispatch_known(struct vcpu *vcpu, const struct instruction *insn)
+{
+    vcpu->instructions++;
+    vcpu->next_rip = (vcpu->r.rip + insn->length) & vcpu->rip_mask;
+    vcpu->statistics.interpreted[insn->row->interpreter]++;
+    vcpu->statistics.interpreted_class[insn->row->class]++;
+    return conclude(vcpu, interpreter_table[insn->row->interpreter](vcpu, insn), 0);
 }
 
 enum vcpu_exit vcpu_run(struct vcpu *vcpu, uint64_t budget)
@@ -172,10 +187,12 @@ enum vcpu_exit vcpu_run(struct vcpu *vcpu, uint64_t budget)
                 return (enum vcpu_exit)result;
         }
         /* Attention left over by boundary() is for after the very next instruction. */
+        result = TRANSLATOR_STEP;
         if (vcpu->translator && !__atomic_load_n(&vcpu->attention, __ATOMIC_RELAXED) &&
-            translator_possible(vcpu) && translator_run(vcpu, end) == 0)
-            continue;
-        result = step(vcpu);
+            translator_possible(vcpu))
+            result = translator_run(vcpu, end);
+        if (result == TRANSLATOR_STEP)
+            result = step(vcpu);
         if (result != BOUNDARY_GO)
             return (enum vcpu_exit)result;
     }

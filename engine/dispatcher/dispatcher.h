@@ -16,6 +16,10 @@ int fetch(struct vcpu *vcpu, struct stub_entry **out) MUST_CHECK;
 #define BOUNDARY_GO (-1)
 int boundary(struct vcpu *vcpu) MUST_CHECK;
 
+/* Carries out one instruction that has been fetched and decoded already: in general registers only,
+ * by an interpreter, with TF and RF clear. BOUNDARY_GO or an exit. */
+int dispatch_known(struct vcpu *vcpu, const struct instruction *insn) MUST_CHECK;
+
 /* Delivers vcpu->fault. BOUNDARY_GO or EXIT_SHUTDOWN. */
 int dispatch_fault(struct vcpu *vcpu) MUST_CHECK;
 

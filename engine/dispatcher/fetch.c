@@ -4,7 +4,6 @@
  */
 #include "dispatcher.h"
 #include "../interpreter/interpreter.h"
-#include "../interpreter/transfer.h"
 #include "../support.h"
 
 static unsigned hash(const uint8_t *host)

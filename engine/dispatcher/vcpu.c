@@ -12,7 +12,7 @@ void vm_init(struct vm *vm, const struct cpu_model *model, const struct machine_
     memset(vm, 0, sizeof(*vm));
     vm->model = *model;
     vm->machine = machine;
-    vm->machine_deadline = CLOCK_NEVER;
+    vm->machine_deadline = vm->machine_stop = CLOCK_NEVER;
     controllers_init(vm);
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * common.c - code every block shares: the way in, the way out, and the dispatch of computed jumps.
+ * common.c - code every block shares: the way in, and the ways out.
  */
 #include "emit.h"
 #include "../support.h"
@@ -21,6 +21,7 @@ static bool in_context(unsigned reg)
     return reg == REGISTER_R10 || reg == REGISTER_R11;
 }
 
+/* The arithmetic flags are in saved_flags; DF comes with `flags`. */
 static void emit_enter(struct cursor *c)
 {
     for (unsigned i = 0; i < ARRAY_SIZE(callee_saved); i++) {
@@ -29,15 +30,18 @@ static void emit_enter(struct cursor *c)
         emit8(c, 0x50u | (callee_saved[i] & 7u));
     }
     emit_store(c, REGISTER_RSP, CONTEXT(host_rsp));
-    emit_context(c, 0xff, 6, CONTEXT(flags)); /* push */
-    emit8(c, 0x9d);                           /* popfq */
+    emit_gs(c, WORD, 0xf7, 0, REGISTER_NONE, CONTEXT(flags)); /* test dword [flags], DF */
+    emit32(c, FLAG_DF);
+    emit8(c, 0x74); /* jz over the next */
+    emit8(c, 1);
+    emit8(c, 0xfd); /* std */
     emit_load(c, REGISTER_RDI, CONTEXT(registers));
     for (unsigned reg = 0; reg < REGISTER_COUNT; reg++) {
         if (reg != REGISTER_RDI && !in_context(reg))
             emit_register(c, 0x8b, reg);
     }
     emit_register(c, 0x8b, REGISTER_RDI);
-    emit_context(c, 0xff, 4, CONTEXT(resume)); /* jmp */
+    emit_gs(c, WORD, 0xff, 4, REGISTER_NONE, CONTEXT(resume)); /* jmp */
 }
 
 static void emit_exit(struct cursor *c)
@@ -49,8 +53,8 @@ static void emit_exit(struct cursor *c)
             emit_register(c, 0x89, reg);
     }
     emit_load(c, REGISTER_RSP, CONTEXT(host_rsp));
-    emit8(c, 0x9c);                           /* pushfq */
-    emit_context(c, 0x8f, 0, CONTEXT(flags)); /* pop */
+    emit8(c, 0x9c);                                           /* pushfq */
+    emit_gs(c, WORD, 0x8f, 0, REGISTER_NONE, CONTEXT(flags)); /* pop */
     emit_load(c, REGISTER_RAX, CONTEXT(save));
     emit8(c, 0x48); /* mov [rdi + 56], rax */
     emit8(c, 0x89);
@@ -65,38 +69,44 @@ static void emit_exit(struct cursor *c)
     emit8(c, 0xc3);
 }
 
-/* R10 holds the guest address to go to; flags and every other register are the guest's. */
-static void emit_dispatch(struct cursor *c, struct translator *t, unsigned view)
+static uint32_t emit_leave(struct cursor *c, const struct translator *t, uint32_t reason)
 {
-    uint32_t jump = CONTEXT(tables) + view * (uint32_t)sizeof(struct soft_tables) +
-                    (uint32_t)offsetof(struct soft_tables, jump);
-    uint32_t code = jump + (uint32_t)sizeof(((struct soft_tables *)0)->jump);
-    emit_store(c, REGISTER_RCX, CONTEXT(rcx));
-    emit_pext(c, REGISTER_R11, REGISTER_R10, CONTEXT(mask_jump));
-    emit_table(c, 0x8b, REGISTER_RCX, REGISTER_R11, jump);
-    emit_lea(c, true, REGISTER_RCX, REGISTER_RCX, REGISTER_R10, 0, 0);
-    uint32_t patch = c->at + 1;
-    emit_jrcxz(c, 0);
-    emit_load(c, REGISTER_RCX, CONTEXT(rcx));
-    emit_store(c, REGISTER_R10, CONTEXT(exit_rip));
-    emit_store_immediate(c, CONTEXT(reason), SOFT_EXIT_LOOKUP);
+    uint32_t at = c->at;
+    emit_store_immediate(c, CONTEXT(reason), reason);
     emit_jump(c, t->exit);
-    c->base[patch] = (uint8_t)(c->at - (patch + 1));
-    emit_load(c, REGISTER_RCX, CONTEXT(rcx));
-    emit_table(c, 0xff, 4, REGISTER_R11, code); /* jmp gs:[code + r11 * 8] */
+    return at;
 }
 
 void emit_common(struct translator *t)
 {
     struct cursor c = { .base = t->write_view, .limit = SOFT_CODE_SIZE };
+    t->enter = c.at;
     emit_enter(&c);
     c.at = (c.at + 15u) & ~15u;
     t->exit = c.at;
     emit_exit(&c);
-    for (unsigned view = 0; view < SOFT_VIEWS; view++) {
-        c.at = (c.at + 15u) & ~15u;
-        t->dispatch[view] = c.at;
-        emit_dispatch(&c, t, view);
+    t->probe = c.at; /* rdgsbase r11 */
+    emit8(&c, 0xf3);
+    emit8(&c, 0x49);
+    emit8(&c, 0x0f);
+    emit8(&c, 0xae);
+    emit8(&c, 0xcb);
+    (void)emit_leave(&c, t, SOFT_EXIT_STEP);
+    for (unsigned saved = 0; saved < 2; saved++) {
+        uint32_t also = saved ? SOFT_EXIT_SAVED : 0;
+        t->leave_chain[saved] = emit_leave(&c, t, SOFT_EXIT_CHAIN | also);
+        t->leave_step[saved] = emit_leave(&c, t, SOFT_EXIT_STEP | also);
+        t->leave_budget[saved] = emit_leave(&c, t, SOFT_EXIT_BUDGET | also);
     }
+    t->leave_again = emit_leave(&c, t, SOFT_EXIT_AGAIN | SOFT_EXIT_SAVED);
+    t->leave_undo = emit_leave(&c, t, SOFT_EXIT_UNDO | SOFT_EXIT_SAVED);
+    for (unsigned i = 0; i < 2; i++) {
+        t->leave_slow[i] = c.at;
+        emit_store(&c, i ? REGISTER_R11 : REGISTER_R10, CONTEXT(slow_address));
+        (void)emit_leave(&c, t, SOFT_EXIT_SLOW | SOFT_EXIT_SAVED);
+    }
+    t->leave_lookup = c.at;
+    emit_store(&c, REGISTER_R10, CONTEXT(exit_rip));
+    (void)emit_leave(&c, t, SOFT_EXIT_LOOKUP | SOFT_EXIT_SAVED);
     t->common = t->used = (c.at + 63u) & ~63u;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mutation.c - linked with --wrap: stands between run.c and what it calls, verifies each new block,
- * and breaks one thing if asked to.
+ * mutation.c - linked with --wrap: stands between run.c and what it calls, verifies each block when
+ * it is new and before it goes, and breaks one thing if asked to.
  */
 #include <string.h>
 #include "allocator/access.h"
@@ -68,31 +68,33 @@ void mutation_start(struct machine *machine)
 
 /* ---- Wrapped functions ---- */
 
-struct soft_block *__real_translate_block(struct vcpu *vcpu, uint64_t rip, uint64_t frame,
-                                          const uint8_t *host_page, uint32_t mode);
-struct soft_block *__wrap_translate_block(struct vcpu *vcpu, uint64_t rip, uint64_t frame,
-                                          const uint8_t *host_page, uint32_t mode);
+struct soft_block *__real_translate_block(struct vcpu *vcpu, uint64_t rip,
+                                          const struct soft_code *where, uint32_t mode);
+struct soft_block *__wrap_translate_block(struct vcpu *vcpu, uint64_t rip,
+                                          const struct soft_code *where, uint32_t mode);
 int __real_stub_encode_with(const struct instruction *insn, uint8_t *out, uint8_t scratch);
 int __wrap_stub_encode_with(const struct instruction *insn, uint8_t *out, uint8_t scratch);
+void __real_translator_flush(struct vcpu *vcpu);
+void __wrap_translator_flush(struct vcpu *vcpu);
 void __real_tlb_protect_frame(struct vcpu *vcpu, uint64_t frame);
 void __wrap_tlb_protect_frame(struct vcpu *vcpu, uint64_t frame);
 void __real_tlb_flush_page(struct vcpu *vcpu, uint64_t linear);
 void __wrap_tlb_flush_page(struct vcpu *vcpu, uint64_t linear);
 
-/* lea rcx, [s + size - 1] with the last byte forgotten. */
+/* cmp s, 4096 - size with the size forgotten. */
 static void drop_page_checks(uint8_t *code, uint32_t size)
 {
-    for (uint32_t i = 0; i + 8 <= size; i++) {
-        if (code[i] == 0x49 && code[i + 1] == 0x8d && code[i + 2] == 0x8c && code[i + 4] < 64 &&
-            code[i + 5] == 0 && code[i + 6] == 0 && code[i + 7] == 0)
-            code[i + 4] = 0;
+    for (uint32_t i = 0; i + 9 <= size; i++) {
+        if (code[i] == 0x49 && code[i + 1] == 0x81 && (code[i + 2] & 0xfe) == 0xfa &&
+            code[i + 4] == 0x0f && code[i + 7] == 0x0f && code[i + 8] == 0x87)
+            code[i + 3] = 0xff;
     }
 }
 
-struct soft_block *__wrap_translate_block(struct vcpu *vcpu, uint64_t rip, uint64_t frame,
-                                          const uint8_t *host_page, uint32_t mode)
+struct soft_block *__wrap_translate_block(struct vcpu *vcpu, uint64_t rip,
+                                          const struct soft_code *where, uint32_t mode)
 {
-    struct soft_block *block = __real_translate_block(vcpu, rip, frame, host_page, mode);
+    struct soft_block *block = __real_translate_block(vcpu, rip, where, mode);
     if (block == NULL)
         return NULL;
     uint8_t *code = vcpu->translator->write_view + block->code;
@@ -102,6 +104,14 @@ struct soft_block *__wrap_translate_block(struct vcpu *vcpu, uint64_t rip, uint6
         block->count = (uint16_t)(block->count > 1 ? block->count - 1 : block->count);
     verifier_block(vcpu->translator, block);
     return block;
+}
+
+/* Once more before they go: by now jumps between blocks have been patched in. */
+void __wrap_translator_flush(struct vcpu *vcpu)
+{
+    if (!verifier_failed())
+        (void)verifier_all(vcpu->translator);
+    __real_translator_flush(vcpu);
 }
 
 int __wrap_stub_encode_with(const struct instruction *insn, uint8_t *out, uint8_t scratch)
@@ -124,5 +134,5 @@ void __wrap_tlb_flush_page(struct vcpu *vcpu, uint64_t linear)
 {
     __real_tlb_flush_page(vcpu, linear);
     if (vcpu->translator && striking(STALE_TLB))
-        vcpu->translator->seen_flushes = vcpu->tlb.flushes;
+        vcpu->translator->space[vcpu->translator->current].drops = vcpu->tlb.drops;
 }

@@ -16,5 +16,9 @@ bool verifier_block(const struct translator *translator, const struct soft_block
 bool verifier_all(const struct translator *translator);
 uint64_t verifier_blocks(void); /* looked at so far */
 bool verifier_failed(void);
+/* Why the last one refused was. */
+const char *verifier_reason(void);
+/* Nothing on stdout from now on. */
+void verifier_quiet(void);
 
 #endif
