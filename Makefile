@@ -20,7 +20,7 @@ demo: $(BUILD)/build.ninja
 	@ninja -C $(BUILD) origami origami-engine
 	@guests/demo/build.sh $(BUILD)/demo
 	@$(BUILD)/origami run --kernel $(BUILD)/demo/vmlinuz --initrd $(BUILD)/demo/initrd.cpio.gz \
-	    --cmdline 'console=ttyS0 quiet' --memory 512M
+	    --cmdline 'console=ttyS0 quiet' --memory 512M --rng --disk $(BUILD)/demo/disk.img --net user
 
 # All tests, under 15 minutes on two cores; ends with 'N passed, N failed'.
 check:
@@ -49,6 +49,7 @@ bench: $(BUILD)/build.ninja
 	@scripts/packages.sh bench
 	@ninja -C $(BUILD) origami origami-engine
 	@python3 bench/bench.py --build $(BUILD) $(BENCH)
+	@python3 bench/io.py --build $(BUILD) $(BENCH_IO)
 
 format:
 	@scripts/format.sh -i

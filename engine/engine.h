@@ -234,6 +234,7 @@ struct vm {
     bool deterministic;        /* instruction clock, seeded RDRAND */
     uint64_t random_state[2];  /* for RDRAND and RDSEED in deterministic runs */
     uint64_t machine_deadline; /* virtual ns at which the machine wants EXIT_DEADLINE; ~0 = never */
+    uint64_t machine_stop;     /* the same for EXIT_KICK; instruction clock only */
 };
 
 /* ---- Creation ---- */

@@ -11,9 +11,19 @@ runs=${1:-1000000}
 ninja -C build-fuzz >/dev/null
 mkdir -p build-fuzz/findings
 status=0
-for target in $(find build-fuzz/tests -name 'fuzz_*' -type f -executable | sort); do
+targets=$(find build-fuzz/tests -name 'fuzz-*' ! -name '*-replay' -type f -executable | sort)
+[ -n "$targets" ] || { echo "fuzz.sh: no targets were built" >&2; exit 1; }
+for target in $targets; do
     echo "== $target"
+    name=$(basename "$target")
+    mkdir -p "build-fuzz/corpus/$name"
+    # What a target finds goes to its own corpus; the second folder only starts it.
+    case $name in
+    fuzz-checker-isa) seeds=isa ;;
+    fuzz-checker-program) seeds=isa/programs ;;
+    *) seeds= ;;
+    esac
     "$target" -runs="$runs" -max_len=65536 -verbosity=0 -print_final_stats=1 \
-        -artifact_prefix=build-fuzz/findings/ || status=1
+        -artifact_prefix=build-fuzz/findings/ "build-fuzz/corpus/$name" $seeds || status=1
 done
 exit $status

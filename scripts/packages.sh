@@ -4,10 +4,10 @@
 # Installs them where it may (root); otherwise prints the one command that does and stops with status 1.
 set -eu
 
-build="gcc libc6-dev make meson ninja-build pkg-config libseccomp-dev libcjson-dev libz3-dev gettext python3"
+build="gcc libc6-dev make meson ninja-build pkg-config libseccomp-dev libcjson-dev liburing-dev libslirp-dev libglib2.0-dev libz3-dev gettext python3 zlib1g-dev libbz2-dev liblz4-dev liblzma-dev libzstd-dev"
 build="$build libcmocka-dev libzydis-dev"
-demo="busybox-static cpio gzip apt"
-check="qemu-system-x86 busybox-static cpio tmux lz4 clang clang-format libclang-rt-14-dev"
+demo="busybox-static cpio gzip apt e2fsprogs"
+check="qemu-system-x86 busybox-static cpio tmux lz4 iproute2 util-linux clang clang-format libclang-rt-14-dev"
 fuzz="clang libclang-rt-14-dev"
 bench="qemu-system-x86 libc-bin"
 

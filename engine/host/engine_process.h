@@ -25,6 +25,11 @@ struct engine_process {
  * one lets the guest go on. 0 or -ECANCELED (stop at the next boundary); QUIT does not return. */
 int process_converse(struct engine_process *process, uint32_t reason);
 
+/* posted.c: a write that nobody waits for. False: the address is no doorbell. */
+bool process_doorbell(struct engine_process *process, uint64_t gpa, unsigned size);
+/* posted.c: drops the translations of pages that devices have written. */
+void process_code_written(struct engine_process *process);
+
 /* The vCPU's life: never returns. */
 void process_run(struct engine_process *process) __attribute__((noreturn));
 

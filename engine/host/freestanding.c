@@ -135,18 +135,19 @@ static int stubs_map(struct engine_process *process)
 static int translator_map(struct engine_process *process)
 {
     const uint64_t size = (sizeof(struct translator) + 4095) & ~4095ull;
-    long area = system_map(0, size + sizeof(struct soft_context), PROTECT_READ | PROTECT_WRITE,
+    const uint64_t contexts = SOFT_SPACES * sizeof(struct soft_context);
+    long area = system_map(0, size + contexts, PROTECT_READ | PROTECT_WRITE,
                            MAP_PRIVATE_COPY | MAP_NO_FILE, -1, 0);
     if (system_failed(area))
         return (int)area;
     struct translator *translator = (struct translator *)(uintptr_t)area;
-    translator->context = (struct soft_context *)(uintptr_t)((uint64_t)area + size);
+    translator->contexts = (struct soft_context *)(uintptr_t)((uint64_t)area + size);
     int status = code_map(SOFT_FD, SOFT_CODE_SIZE, 0, &translator->write_view, &translator->code);
     if (status == 0)
-        status = translator_init(translator, &process->vcpu);
-    if (status == 0)
         status = (int)system2(SYSTEM_arch_prctl, 0x1001 /* ARCH_SET_GS */,
-                              (uintptr_t)translator->context);
+                              (uintptr_t)translator->contexts);
+    if (status == 0)
+        status = translator_init(translator, &process->vcpu);
     if (status)
         process->vcpu.translator = NULL;
     return status;
@@ -345,5 +346,6 @@ void engine_start(void)
     if (filter_install(&wire->setup.early))
         die(DIE_FILTER);
     image_move(wire->setup.engine_base, engine_arrived);
+    image_move(0, engine_arrived); /* something was there: where the kernel likes */
     die(DIE_MOVE);
 }

@@ -213,15 +213,13 @@ void hosted_clock_init(struct vm *vm, enum clock_mode mode)
 struct translator *hosted_translator_create(struct vcpu *vcpu)
 {
     size_t size = (sizeof(struct translator) + 4095) & ~(size_t)4095;
-    size_t context = (sizeof(struct soft_context) + 4095) & ~(size_t)4095;
+    size_t context = (SOFT_SPACES * sizeof(struct soft_context) + 4095) & ~(size_t)4095;
     struct translator *t =
         mmap(NULL, size + context, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (t == MAP_FAILED || code_map(SOFT_CODE_SIZE, 4096, &t->write_view, &t->code))
         return NULL;
-    t->context = (struct soft_context *)(void *)((uint8_t *)t + size);
-    if (translator_init(t, vcpu))
-        return NULL;
-    syscall(SYS_arch_prctl, 0x1001 /* ARCH_SET_GS */, t->context);
+    t->contexts = (struct soft_context *)(void *)((uint8_t *)t + size);
+    syscall(SYS_arch_prctl, 0x1001 /* ARCH_SET_GS */, t->contexts);
     running_translator = t;
-    return t;
+    return translator_init(t, vcpu) ? NULL : t;
 }

@@ -16,10 +16,10 @@
 void image_relocate(void);
 
 /*
- * Copies the image to `base` (page aligned; 0: stays where it is), gives it a stack and a signal
- * stack with guard pages, continues there in `function(signal_stack)`, and unmaps everything else
- * of the 47-bit user space: the old image, stack, vDSO and whatever the process was started with.
- * Does not return; -errno if the new place could not be had.
+ * Copies the image to `base` (page aligned; 0: where the kernel has room), gives it a stack and a
+ * signal stack with guard pages, continues there in `function(signal_stack)`, and unmaps everything
+ * else of the 47-bit user space: the old image, stack, vDSO and whatever the process was started
+ * with. Does not return; -errno if the new place could not be had.
  */
 long image_move(uint64_t base, void (*function)(uint64_t signal_stack));
 

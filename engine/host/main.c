@@ -71,6 +71,7 @@ static int take_requests(struct engine_process *process)
 {
     struct wire *wire = process->wire;
     struct vm *vm = &process->vm;
+    process_code_written(process); /* before the interrupts that announce it */
     uint64_t deadline = __atomic_load_n(&wire->deadline, __ATOMIC_SEQ_CST);
     if (deadline != process->deadline_seen) {
         process->deadline_seen = deadline;
@@ -113,6 +114,8 @@ int process_converse(struct engine_process *process, uint32_t reason)
         struct wire_reply reply = channel->reply;
         switch (reply.command) {
         case WIRE_COMMAND_CONTINUE:
+            if (process->vm.clock.mode == CLOCK_INSTRUCTIONS)
+                process->vm.machine_stop = reply.stop;
             if (take_requests(process) == -EAGAIN)
                 vcpu_raise(&process->vcpu, ATTENTION_KICK);
             return 0;
@@ -171,6 +174,8 @@ static int operation_mmio(struct vcpu *vcpu, uint64_t gpa, unsigned size, bool w
 {
     struct engine_process *process = process_of(vcpu);
     struct wire_exit *exit = &process->channel->exit;
+    if (write && process_doorbell(process, gpa, size))
+        return 0;
     exit->address = gpa;
     exit->size = size;
     exit->write = write;
@@ -202,6 +207,8 @@ static void halt(struct engine_process *process)
     struct kernel_timespec timeout;
     if (deadline > vm->machine_deadline)
         deadline = vm->machine_deadline;
+    if (deadline > vm->machine_stop)
+        deadline = vm->machine_stop;
     vcpu->boundary_check = vcpu->instructions;
     if (deadline <= now)
         return;

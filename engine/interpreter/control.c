@@ -50,6 +50,7 @@ int interpret_hlt(struct vcpu *vcpu, const struct instruction *insn)
     if (!privileged(vcpu))
         return fault_gp(vcpu);
     vcpu->r.activity = ACTIVITY_HALTED;
+    vcpu->statistics.halts++;
     vcpu_raise(vcpu, ATTENTION_INTERRUPT); /* the boundary looks at the activity */
     return 0;
 }

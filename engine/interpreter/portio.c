@@ -36,7 +36,8 @@ int port_permission(struct vcpu *vcpu, uint16_t port, unsigned size)
         vcpu, linear_read(vcpu, tr->base + offset, &bits, 2, ACCESS_READ | ACCESS_SYSTEM));
     if (result)
         return result;
-    return bits >> (port & 7) & ((1u << size) - 1) ? fault_gp(vcpu) : 0;
+    unsigned denied = (unsigned)bits >> (port & 7) & ((1u << size) - 1);
+    return denied ? fault_gp(vcpu) : 0;
 }
 
 /* Carries out one access. 0 or -ECANCELED; either way it has happened. */

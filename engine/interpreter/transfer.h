@@ -114,23 +114,7 @@ static inline int fault_selector(struct vcpu *vcpu, unsigned vector, uint16_t se
     return fault_raise_error(vcpu, vector, (selector & 0xfffcu) | external);
 }
 
-/*
- * -ECANCELED says that an access was carried out and the machine wants a stop at the next boundary.
- * In the middle of a longer operation that wish is kept as ATTENTION_STOP, so that the operation
- * goes on.
- */
-static inline int access_settle(struct vcpu *vcpu, int result)
-{
-    if (result == -ECANCELED) {
-        vcpu_raise(vcpu, ATTENTION_STOP);
-        return 0;
-    }
-    return result;
-}
-
 /* ---- operand.c ---- */
-/* Notes data breakpoints an explicit access has hit, as a pending debug trap. */
-void access_watch(struct vcpu *vcpu, uint64_t linear, unsigned size, bool write);
 /* Sets rSP on a stack with the given address size in bytes: 16-bit stacks keep the upper part. */
 void stack_pointer_set(struct vcpu *vcpu, unsigned address_size, uint64_t value);
 /* RFLAGS bits that POPF and IRET with this operand size may change at the current CPL and IOPL. */

@@ -11,7 +11,6 @@
 #include "../interpreter/extendedstate.h"
 #include "../interpreter/interpreter.h"
 #include "../interpreter/masked.h"
-#include "../interpreter/transfer.h"
 #include "../support.h"
 
 /* Register `number` gets `value` while the stub runs. On return the guest's own value is back,
@@ -91,7 +90,7 @@ static bool writes_in_part(const struct instruction *insn, unsigned access)
 static int run_bounced(struct vcpu *vcpu, struct stub_entry *entry, uint64_t linear, unsigned size)
 {
     uint8_t *bounce = bounce_at(vcpu->stubs, 0, linear);
-    int status = 0, read_status = 0;
+    int status = 0;
     vcpu->statistics.native_bounced++;
     if (entry->access & ACCESS_WRITE)
         status = linear_probe(vcpu, linear, size, entry->access);
@@ -101,34 +100,47 @@ static int run_bounced(struct vcpu *vcpu, struct stub_entry *entry, uint64_t lin
         return run_masked(vcpu, entry, linear);
     /* An x87 store writes nothing when it raises an unmasked exception. */
     if ((entry->access & ACCESS_READ) || (is_x87(&entry->insn) && crosses_page(linear, size))) {
-        read_status = linear_read(vcpu, linear, bounce, size, entry->access);
-        if (read_status && read_status != -ECANCELED)
-            return read_status;
+        status = access_settle(vcpu, linear_read(vcpu, linear, bounce, size, entry->access));
+        if (status)
+            return status;
     }
     status = run_with(vcpu, entry, entry->scratch, stub_pointer(vcpu, &entry->insn, bounce));
     if (status == 0 && (entry->access & ACCESS_WRITE))
-        status = linear_write(vcpu, linear, bounce, size, entry->access);
-    return status ? status : read_status;
+        status = access_settle(vcpu, linear_write(vcpu, linear, bounce, size, entry->access));
+    return status;
+}
+
+/* What may be locked must stay one access: two pages that are neighbours on the host too, as those
+ * of a memory slot are when their frames follow one another, need no bounce buffer. */
+static uint8_t *neighbours(struct vcpu *vcpu, const struct stub_entry *entry, uint64_t linear,
+                           unsigned size)
+{
+    struct translation first, second;
+    uint64_t next = (linear | 4095) + 1;
+    if (!(entry->insn.row->flags & ROW_LOCKABLE) || (!vcpu->long_code && next > 0xffffffffu) ||
+        linear_probe(vcpu, linear, size, entry->access) ||
+        linear_translate(vcpu, linear, entry->access, &first) ||
+        linear_translate(vcpu, next, entry->access, &second))
+        return NULL; /* a fault is found again by run_bounced() */
+    return first.host && second.host == first.host + (next - linear) ? first.host : NULL;
 }
 
 /* The stub on `size` bytes at `linear`, whose segment and alignment checks are done. */
 static int run_at(struct vcpu *vcpu, struct stub_entry *entry, uint64_t linear, unsigned size)
 {
     struct translation page;
-    int status;
-    if (crosses_page(linear, size)) {
-        status = run_bounced(vcpu, entry, linear, size);
-    } else {
+    int status = 0;
+    if (crosses_page(linear, size))
+        page.host = neighbours(vcpu, entry, linear, size);
+    else
         status = linear_translate(vcpu, linear, entry->access, &page);
-        if (status)
-            return status;
-        if (page.host == NULL)
-            status = run_bounced(vcpu, entry, linear, size);
-        else
-            status =
-                run_with(vcpu, entry, entry->scratch, stub_pointer(vcpu, &entry->insn, page.host));
-    }
-    if (vcpu->data_breakpoints && (status == 0 || status == -ECANCELED))
+    if (status)
+        return status;
+    if (page.host == NULL)
+        status = run_bounced(vcpu, entry, linear, size);
+    else
+        status = run_with(vcpu, entry, entry->scratch, stub_pointer(vcpu, &entry->insn, page.host));
+    if (vcpu->data_breakpoints && status == 0)
         access_watch(vcpu, linear, size, entry->access & ACCESS_WRITE);
     return status;
 }
@@ -228,7 +240,7 @@ static int run_stack(struct vcpu *vcpu, struct stub_entry *entry)
     if (status)
         return status;
     status = run_at(vcpu, entry, linear, size);
-    if (status == 0 || status == -ECANCELED)
+    if (status == 0)
         stack_adjust(vcpu, push ? -(int64_t)size : (int64_t)size);
     return status;
 }

@@ -8,7 +8,6 @@
  */
 #include "stub.h"
 #include "../interpreter/interpreter.h"
-#include "../interpreter/transfer.h"
 #include "../support.h"
 
 enum { USES_SOURCE = 1, USES_DESTINATION = 2, WRITES_DESTINATION = 4, COMPARES = 8 };
@@ -104,7 +103,7 @@ static int bounce_in(struct vcpu *vcpu, struct string_side *side, unsigned which
     side->host = vcpu->stubs->bounce[which];
     if (side->access & ACCESS_WRITE)
         return 0;
-    return linear_read(vcpu, side->linear, side->host, size, side->access);
+    return access_settle(vcpu, linear_read(vcpu, side->linear, side->host, size, side->access));
 }
 
 static void register_add(struct vcpu *vcpu, unsigned reg, unsigned size, uint64_t delta)
@@ -152,26 +151,17 @@ static int string_chunk(struct vcpu *vcpu, struct stub_entry *entry, unsigned op
         status = locate(vcpu, &destination, run);
     if (status == 0 && (operands & USES_SOURCE) && source.host == NULL)
         status = bounce_in(vcpu, &source, 0, run->element);
-    if (status && status != -ECANCELED)
-        return status;
-    int canceled = status;
-    if ((operands & USES_DESTINATION) && destination.host == NULL) {
+    if (status == 0 && (operands & USES_DESTINATION) && destination.host == NULL) {
         bounced = true;
         status = bounce_in(vcpu, &destination, 1, run->element);
-        if (status && status != -ECANCELED)
-            return status;
-        canceled = canceled ? canceled : status;
     }
-    status = run_elements(vcpu, entry, &source, &destination, run, &done);
+    if (status == 0)
+        status = run_elements(vcpu, entry, &source, &destination, run, &done);
+    if (status == 0 && bounced && (operands & WRITES_DESTINATION))
+        status = access_settle(vcpu, linear_write(vcpu, destination.linear, destination.host,
+                                                  run->element, ACCESS_WRITE));
     if (status)
         return status;
-    if (bounced && (operands & WRITES_DESTINATION)) {
-        status =
-            linear_write(vcpu, destination.linear, destination.host, run->element, ACCESS_WRITE);
-        if (status && status != -ECANCELED)
-            return status;
-        canceled = canceled ? canceled : status;
-    }
     if (vcpu->data_breakpoints && done) { /* then runs are one element long */
         if (operands & USES_SOURCE)
             access_watch(vcpu, source.linear, run->element, false);
@@ -187,7 +177,7 @@ static int string_chunk(struct vcpu *vcpu, struct stub_entry *entry, unsigned op
         register_add(vcpu, REGISTER_RDI, run->address_size, delta);
     if (insn->rep)
         register_add(vcpu, REGISTER_RCX, run->address_size, 0 - done);
-    return canceled;
+    return 0;
 }
 
 static bool repeat_ends(const struct vcpu *vcpu, const struct instruction *insn, unsigned operands,
@@ -216,8 +206,6 @@ int step_string(struct vcpu *vcpu, struct stub_entry *entry)
         run.count = 1; /* a debug trap may come after every element */
     int status = string_chunk(vcpu, entry, operands, &run);
     bool ends = !insn->rep || repeat_ends(vcpu, insn, operands, mask);
-    if (status == -ECANCELED && !ends)
-        vcpu->next_rip = vcpu->r.rip; /* the rest comes when the vCPU runs again */
     if (status || ends)
         return status;
     return -EAGAIN;

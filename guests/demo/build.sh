@@ -3,7 +3,9 @@
 #
 # Builds the demo guest in OUTDIR, without root, from Debian's packages:
 #   OUTDIR/vmlinuz         the kernel of linux-image-cloud-amd64, byte for byte
-#   OUTDIR/initrd.cpio.gz  busybox-static, guests/demo/init and a 32-bit program
+#   OUTDIR/disk.img        an empty ext4 file system of 64 MiB; one that is there is left as it is
+#   OUTDIR/initrd.cpio.gz  busybox-static, guests/demo/init, a 32-bit program, and the kernel's modules
+#                          for virtio disks, network, console, random numbers and balloon
 # Packages are kept in $ORIGAMI_CACHE (default ~/.cache/origami) and fetched only once. A package
 # file may be given instead: ORIGAMI_KERNEL_DEB, ORIGAMI_BUSYBOX_DEB.
 # Both files are written under a temporary name first: what exists under its name is whole.
@@ -78,6 +80,21 @@ extract() {
 }
 
 extract "$kernel_deb" '\./boot/vmlinuz-.*' "$work/vmlinuz"
+# The kernel's modules for our devices, in the order they are to be loaded; init reads the list.
+modules="drivers/virtio/virtio_ring drivers/virtio/virtio drivers/virtio/virtio_pci_modern_dev
+drivers/virtio/virtio_pci_legacy_dev drivers/virtio/virtio_pci drivers/block/virtio_blk
+net/core/failover drivers/net/net_failover drivers/net/virtio_net drivers/char/hw_random/virtio-rng
+drivers/char/virtio_console drivers/virtio/virtio_balloon"
+mkdir "$work/modules"
+dpkg-deb --fsys-tarfile "$kernel_deb" 2>/dev/null |
+    tar -x -C "$work/modules" --wildcards './lib/modules/*/kernel/drivers/*virtio*' './lib/modules/*/kernel/*failover*' \
+        2>/dev/null || die "$kernel_deb: cannot unpack its modules"
+for module in $modules; do
+    set -- "$work"/modules/lib/modules/*/kernel/"$module".ko
+    [ -f "$1" ] || die "$kernel_deb: has no $module.ko"
+    mv "$1" "$work/${module##*/}.ko"
+    echo "${module##*/}"
+done >"$work/module-list"
 extract "$busybox_deb" '\./bin/busybox' "$work/busybox"
 chmod 755 "$work/busybox"
 $cc -O2 -o "$work/mkcpio" "$here/mkcpio.c" || die "cannot compile mkcpio.c"
@@ -94,6 +111,13 @@ $cc -m32 -Os -ffreestanding -nostdlib -static -fno-pic -no-pie -fno-stack-protec
     echo "file init 755 $here/init"
     echo "file etc/inittab 644 $here/inittab"
     echo "file etc/self-test 644 $here/self-test"
+    echo "file etc/udhcpc.script 755 $here/udhcpc.script"
+    echo "dir lib 755"
+    echo "dir lib/modules 755"
+    echo "file lib/modules/list 644 $work/module-list"
+    for module in $modules; do
+        echo "file lib/modules/${module##*/}.ko 644 $work/${module##*/}.ko"
+    done
     echo "file bin/busybox 755 $work/busybox"
     echo "file bin/hello32 755 $work/hello32"
     "$work/busybox" --list | sort | grep -v -x busybox |
@@ -102,6 +126,13 @@ $cc -m32 -Os -ffreestanding -nostdlib -static -fno-pic -no-pie -fno-stack-protec
         done
 } >"$work/list"
 "$work/mkcpio" "$work/list" >"$work/initrd.cpio.gz" || die "cannot write the initrd"
+# A disk for /disk, made once: it is the user's from then on.
+if [ ! -e "$out/disk.img" ]; then
+    mke2fs=$(PATH="$PATH:/usr/sbin:/sbin" command -v mke2fs) || die "mke2fs is missing (Debian: apt-get install e2fsprogs)"
+    truncate -s 64M "$work/disk.img"
+    "$mke2fs" -q -t ext4 -L origami "$work/disk.img" || die "cannot make the disk"
+    mv "$work/disk.img" "$out/disk.img"
+fi
 mv "$work/vmlinuz" "$out/vmlinuz"
 mv "$work/initrd.cpio.gz" "$out/initrd.cpio.gz"
 echo "demo guest: $out/vmlinuz ($(basename "$kernel_deb")), $out/initrd.cpio.gz"

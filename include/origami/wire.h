@@ -19,6 +19,24 @@
  * ring, sets kick = 1 (after them, sequentially consistent) and does FUTEX_WAKE(kick). The engine
  * clears kick, then reads them. During an exit the machine need not kick: the engine looks after
  * each reply.
+ *
+ * Doorbells. A device's notification page is told to the engines in `doorbell`. A write there does
+ * not become an exit: the engine sets the bit of the 32-bit word written in `rung`, then, if `bell`
+ * was WIRE_BELL_ASLEEP when it exchanged it for WIRE_BELL_RUNG, does FUTEX_WAKE(bell), and goes on.
+ * The machine's doorbell thread stores WIRE_BELL_AWAKE, takes the bits, works, and before it sleeps
+ * turns AWAKE (not RUNG) into ASLEEP. A bit stands for "look at this queue", which a guest may ask
+ * for at any time; a hostile engine can do no more with it. Table entries are single words, so an
+ * engine sees an old or a new one, which both mean the same slot.
+ *
+ * DMA into translated code. `page_flags` has a byte a guest page. An engine sets PAGE_CODE (2),
+ * then reads the bytes it translates. The machine changes bytes, then sets PAGE_DIRTY (1) with a
+ * locked OR; if PAGE_CODE was there, it puts the page's number into `code` (or, when that is full,
+ * sets `code_lost`: all pages with PAGE_CODE) and kicks. Only then is the guest told that the DMA
+ * is done, by memory or by an interrupt. The engine drops the page's translations when it takes the
+ * kick: before the next interrupt, and before it goes on after any serializing instruction, which
+ * is when a CPU must see the new bytes (SDM Vol. 3, 9.1.3). The machine reads only `code_tail` of
+ * all this, to know whether there is room; an engine that lies about it or about PAGE_CODE harms
+ * its own guest.
  */
 #ifndef ORIGAMI_WIRE_H
 #define ORIGAMI_WIRE_H
@@ -26,7 +44,7 @@
 #include <stdint.h>
 
 #define WIRE_MAGIC   0x4d4147495249524full /* "ORIRIGAM" as bytes on the wire */
-#define WIRE_VERSION 1u
+#define WIRE_VERSION 2u
 
 /* Descriptors the engine process is started with; everything else is closed. */
 #define WIRE_FD        3 /* this object, read-write */
@@ -34,7 +52,9 @@
 
 #define WIRE_VCPU_MAX   64
 #define WIRE_SLOT_MAX   32
-#define WIRE_MSI_RING   64  /* power of two */
+#define WIRE_MSI_RING   256 /* power of two */
+#define WIRE_CODE_RING  128 /* power of two */
+#define WIRE_DOORBELLS  32  /* one a PCI slot */
 #define WIRE_FILTER_MAX 512 /* BPF instructions in one seccomp filter */
 #define WIRE_STATE_SIZE 65536
 
@@ -69,7 +89,7 @@ struct wire_setup {
     uint32_t clock_shift;
     uint32_t vendor_intel; /* 0 AMD, 1 Intel, 2 as the host */
     uint64_t random_seed[2];
-    uint64_t engine_base; /* where the engine moves itself; page aligned, 0 = where it was loaded */
+    uint64_t engine_base; /* where the engine moves itself; page aligned, 0 = the kernel chooses */
     uint64_t page_flags_offset,
         page_flags_size;     /* one byte per guest page, in this object; 0 = none */
     uint64_t machine_parent; /* pid of the machine process: the engine dies with it */
@@ -126,6 +146,10 @@ struct wire_reply {
     uint32_t version;
     uint32_t state_size; /* SET: bytes valid in `state`; GET: filled by the engine */
     uint64_t value;      /* read result */
+    /* CONTINUE and STOP, in runs that count instructions: virtual ns at which the machine wants
+     * WIRE_EXIT_COMMAND, at the first instruction boundary that is not earlier, before anything
+     * else happens there. ~0 = never. Holds until the next exit. */
+    uint64_t stop;
 };
 
 struct wire_msi {
@@ -139,9 +163,15 @@ struct wire_vcpu {
     _Alignas(64) uint32_t kick; /* futex; 1: look at lines, MSIs, pause, deadline */
     _Alignas(64) struct wire_exit exit;
     _Alignas(64) struct wire_reply reply;
+    _Alignas(64) uint32_t code_head; /* machine: next free slot of `code`, as with messages */
+    uint32_t code_lost;              /* machine: 1 = pages are missing in `code` */
+    _Alignas(64) uint32_t code_tail; /* engine: next to take */
+    _Alignas(64) uint64_t code[WIRE_CODE_RING]; /* guest page numbers */
     uint32_t pause; /* machine: report WIRE_EXIT_COMMAND at the next boundary */
     _Alignas(64) uint8_t state[WIRE_STATE_SIZE];
 };
+
+enum wire_bell { WIRE_BELL_AWAKE = 0, WIRE_BELL_RUNG = 1, WIRE_BELL_ASLEEP = 2 };
 
 struct wire {
     struct wire_setup setup;
@@ -157,7 +187,10 @@ struct wire {
         64) uint32_t msi_head; /* machine: next free slot (counts up, index modulo WIRE_MSI_RING) */
     _Alignas(64) uint32_t msi_tail; /* engine: next to take */
     struct wire_msi msi[WIRE_MSI_RING];
-    struct wire_vcpu vcpu[1]; /* setup.vcpu_count of them */
+    _Alignas(64) uint64_t doorbell[WIRE_DOORBELLS]; /* machine: guest-physical page, or ~0 */
+    _Alignas(64) uint64_t rung[WIRE_DOORBELLS];     /* engines set bits, the machine takes them */
+    _Alignas(64) uint32_t bell;                     /* futex; enum wire_bell */
+    struct wire_vcpu vcpu[1];                       /* setup.vcpu_count of them */
     /* page flags follow at setup.page_flags_offset */
 };
 

@@ -6,7 +6,7 @@
  * exit is copied once and validated (wirecheck.c). The machine's copies of what it shares (lines,
  * message ring) are private; the shared ones are only ever written.
  */
-#include "backend.h"
+#include "engineprivate.h"
 #include "filter.h"
 #include "process.h"
 #include "wirecheck.h"
@@ -18,13 +18,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-#define WAIT_SLICE_NS 500000000l /* how long a missed wake-up may go unnoticed */
-#define STATE_TIMEOUT 10         /* seconds */
+#define STATE_TIMEOUT 10 /* seconds */
 #define NO_TIMEOUT    0
 
 /* Exits come in bursts: looking for the next one for a moment is cheaper than sleeping in between.
@@ -32,28 +32,6 @@
 #define SPIN_NS        20000
 #define SPIN_TRUST_MAX 8  /* how many vain looks in a row are forgiven */
 #define SPIN_RETRY     32 /* after that, every so many exits one more try */
-
-struct backend {
-    struct wire *wire;
-    size_t wire_size;
-    int wire_fd;
-    struct ram *ram;
-    pid_t child;      /* 0 = none, or collected */
-    bool own_waiting; /* nobody else collects the child yet: the main loop is not running */
-    uint32_t dead;    /* set by lost(); atomic */
-    int wait_status;
-    uint32_t in_exit;    /* the move is ours: no kick needed; atomic */
-    uint64_t spin_ticks; /* SPIN_NS of host TSC; 0 = never, there is one CPU only */
-    unsigned spin_trust, spin_skipped;
-    uint64_t lines[4];
-    uint64_t deadline;
-    uint32_t msi_head;
-};
-
-static long futex(uint32_t *word, int operation, uint32_t value, const struct timespec *timeout)
-{
-    return syscall(SYS_futex, word, operation, value, timeout, NULL, 0);
-}
 
 static int fail_lost(struct backend *backend, struct problem *problem)
 {
@@ -72,7 +50,7 @@ static void engine_lost(struct backend *backend, int wait_status)
     __atomic_store_n(&backend->dead, 1, __ATOMIC_SEQ_CST);
     /* It is dead, so the word is ours: a waiter that is about to sleep finds it changed. */
     __atomic_store_n(&backend->wire->vcpu[0].turn, WIRE_TURN_MACHINE, __ATOMIC_SEQ_CST);
-    futex(&backend->wire->vcpu[0].turn, FUTEX_WAKE, 1, NULL);
+    engine_futex(&backend->wire->vcpu[0].turn, FUTEX_WAKE, 1, NULL);
 }
 
 static void collect(struct backend *backend, int options)
@@ -108,7 +86,7 @@ static void spin_for_turn(struct backend *backend)
 static int wait_for_turn(struct backend *backend, int seconds, struct problem *problem)
 {
     uint32_t *turn = &backend->wire->vcpu[0].turn;
-    const long slice = backend->own_waiting ? WAIT_SLICE_NS / 25 : WAIT_SLICE_NS;
+    const long slice = backend->own_waiting ? ENGINE_SLICE_NS / 25 : ENGINE_SLICE_NS;
     const struct timespec timeout = { .tv_nsec = slice };
     long left = seconds * (1000000000l / slice);
 
@@ -118,7 +96,7 @@ static int wait_for_turn(struct backend *backend, int seconds, struct problem *p
             return fail_lost(backend, problem);
         if (value == WIRE_TURN_MACHINE)
             break;
-        if (futex(turn, FUTEX_WAIT, value, &timeout) != 0 && errno == ETIMEDOUT) {
+        if (engine_futex(turn, FUTEX_WAIT, value, &timeout) != 0 && errno == ETIMEDOUT) {
             collect(backend, WNOHANG);
             if (seconds && --left <= 0)
                 return problem_set(problem, STATUS_ENGINE, ETIMEDOUT,
@@ -137,7 +115,7 @@ static void hand_over(struct backend *backend, const struct wire_reply *reply)
     channel->reply = *reply;
     __atomic_store_n(&backend->in_exit, 0, __ATOMIC_SEQ_CST);
     __atomic_store_n(&channel->turn, WIRE_TURN_ENGINE, __ATOMIC_SEQ_CST);
-    futex(&channel->turn, FUTEX_WAKE, 1, NULL);
+    engine_futex(&channel->turn, FUTEX_WAKE, 1, NULL);
 }
 
 /* One copy, taken when the move is ours. A hostile engine may still scribble: the copy does not
@@ -152,20 +130,11 @@ static struct wire_exit copy_exit(const struct backend *backend)
     return exit;
 }
 
-static void kick(struct backend *backend)
-{
-    uint32_t *word = &backend->wire->vcpu[0].kick;
-
-    if (__atomic_load_n(&backend->in_exit, __ATOMIC_SEQ_CST))
-        return;
-    __atomic_store_n(word, 1, __ATOMIC_SEQ_CST);
-    futex(word, FUTEX_WAKE, 1, NULL);
-}
-
 static int engine_run(struct backend *backend, struct backend_run *run, struct problem *problem)
 {
     struct wire_reply reply = { .command = run->stop ? WIRE_COMMAND_STOP : WIRE_COMMAND_CONTINUE,
-                                .value = run->value };
+                                .value = run->value,
+                                .stop = run->pause_at ? run->pause_at : ~0ull };
 
     backend->own_waiting = false; /* from now on the main loop collects the child */
     if (__atomic_load_n(&backend->dead, __ATOMIC_SEQ_CST))
@@ -241,54 +210,6 @@ static int engine_set_state(struct backend *backend, enum state_part part, const
     return converse_state(backend, &reply, problem);
 }
 
-/* ---- Interrupts, deadline, pause ---- */
-
-static void engine_irq_line(struct backend *backend, unsigned gsi, bool level)
-{
-    unsigned word = gsi / 64 % 4;
-    uint64_t bit = 1ull << gsi % 64;
-
-    if (!!(backend->lines[word] & bit) == level)
-        return;
-    backend->lines[word] ^= bit;
-    __atomic_store_n(&backend->wire->lines[word], backend->lines[word], __ATOMIC_SEQ_CST);
-    /* A fall is remembered: low and high again before the engine looks is a new edge. */
-    if (!level)
-        __atomic_fetch_or(&backend->wire->pulses[word], bit, __ATOMIC_SEQ_CST);
-    kick(backend);
-}
-
-static void engine_msi(struct backend *backend, uint32_t requester, uint64_t address, uint32_t data)
-{
-    struct wire *wire = backend->wire;
-    uint32_t tail = __atomic_load_n(&wire->msi_tail, __ATOMIC_SEQ_CST);
-
-    /* A full ring, or a tail that no honest engine writes: the message is lost, nothing else. */
-    if (backend->msi_head - tail >= WIRE_MSI_RING)
-        return;
-    wire->msi[backend->msi_head % WIRE_MSI_RING] =
-        (struct wire_msi){ .address = address, .data = data, .requester = requester };
-    backend->msi_head++;
-    __atomic_store_n(&wire->msi_head, backend->msi_head, __ATOMIC_SEQ_CST);
-    kick(backend);
-}
-
-static void engine_set_deadline(struct backend *backend, uint64_t when)
-{
-    if (when == backend->deadline)
-        return;
-    backend->deadline = when;
-    __atomic_store_n(&backend->wire->deadline, when, __ATOMIC_SEQ_CST);
-    kick(backend);
-}
-
-static void engine_pause(struct backend *backend)
-{
-    __atomic_store_n(&backend->wire->vcpu[0].pause, 1, __ATOMIC_SEQ_CST);
-    __atomic_store_n(&backend->wire->vcpu[0].kick, 1, __ATOMIC_SEQ_CST);
-    futex(&backend->wire->vcpu[0].kick, FUTEX_WAKE, 1, NULL);
-}
-
 static pid_t engine_child(const struct backend *backend)
 {
     return backend->child;
@@ -317,6 +238,9 @@ static int map_wire(struct backend *backend, struct problem *problem)
     backend->wire->setup.page_flags_size = flags_size;
     backend->ram->page_flags = (uint8_t *)map + flags_at;
     backend->ram->page_flags_count = flags_size;
+    backend->ram->code_written = engine_code_written;
+    backend->ram->code_context = backend;
+    memset(backend->wire->doorbell, 0xff, sizeof(backend->wire->doorbell));
     return 0;
 }
 
@@ -346,6 +270,19 @@ static int fill_slots(struct backend *backend, struct process_config *process,
     return 0;
 }
 
+/* Anywhere in the user half of the address space, but for its first and last 4 GiB. The engine sees
+ * to it that nothing is in the way; 0 (no random numbers to be had) leaves the choice to the
+ * kernel. */
+static uint64_t choose_engine_base(void)
+{
+    const uint64_t first = 1ull << 32, last = (1ull << 47) - (1ull << 32);
+    uint64_t random;
+
+    if (getrandom(&random, sizeof(random), GRND_NONBLOCK) != (ssize_t)sizeof(random))
+        return 0;
+    return first + random % ((last - first) / RAM_PAGE) * RAM_PAGE;
+}
+
 static void fill_setup(struct backend *backend, const struct backend_config *config)
 {
     struct wire_setup *setup = &backend->wire->setup;
@@ -363,6 +300,7 @@ static void fill_setup(struct backend *backend, const struct backend_config *con
     setup->vendor_intel = 2; /* as the host */
     memcpy(setup->random_seed, config->seed, sizeof(setup->random_seed));
     setup->machine_parent = (uint64_t)getpid();
+    setup->engine_base = choose_engine_base();
     backend->wire->deadline = backend->deadline = ~0ull;
 }
 
@@ -380,6 +318,7 @@ static void engine_destroy(struct backend *backend)
     }
     backend->ram->page_flags = NULL;
     backend->ram->page_flags_count = 0;
+    backend->ram->code_written = NULL;
     if (backend->wire)
         munmap(backend->wire, backend->wire_size);
     if (backend->wire_fd >= 0)
@@ -424,7 +363,9 @@ static int cpu_count(void)
 static int engine_create(struct backend **result, const struct backend_config *config,
                          struct problem *problem)
 {
-    struct process_config process = { .program = config->program };
+    struct process_config process = { .program = config->program,
+                                      .program_fd = config->program_fd,
+                                      .null_fd = config->null_fd };
     struct backend *backend = calloc(1, sizeof(*backend));
     int error;
 
@@ -468,6 +409,9 @@ const struct backend_operations backend_engine = {
     .msi = engine_msi,
     .set_deadline = engine_set_deadline,
     .pause = engine_pause,
+    .set_doorbell = engine_set_doorbell,
+    .wait_doorbells = engine_wait_doorbells,
+    .stop_doorbells = engine_stop_doorbells,
     .child = engine_child,
     .lost = engine_lost,
 };

@@ -13,15 +13,20 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 /* Who may make a call. An engine started at a guest's reboot inherits the machine's filter, so the
  * machine's set with R includes what an engine needs to start. */
-#define E 1u  /* engine, until READY */
-#define F 2u  /* engine, while guest code runs */
-#define M 4u  /* machine, always */
-#define R 8u  /* machine that may start an engine again */
-#define S 16u /* machine that writes a statistics file */
+#define E 1u   /* engine, until READY */
+#define F 2u   /* engine, while guest code runs */
+#define M 4u   /* machine, always */
+#define R 8u   /* machine that may start an engine again */
+#define S 16u  /* machine that writes a statistics file */
+#define K 32u  /* machine that runs the guest through KVM */
+#define B 64u  /* the same, and may reboot: another machine is made */
+#define D 128u /* machine with disk images */
+#define N 256u /* machine with a network of its own (--net user) */
 
 static const struct rule {
     int number;
@@ -83,6 +88,31 @@ static const struct rule {
     { SCMP_SYS(rename), S, "putting the statistics file in place" },
     { SCMP_SYS(unlink), S, "removing it when it could not be written" },
 
+    { SCMP_SYS(io_uring_enter), D,
+      "reads and writes of images, on rings restricted to their file" },
+    { SCMP_SYS(preadv), D, "the same where io_uring is refused, and what it leaves over" },
+    { SCMP_SYS(pwritev2), D, "the same" },
+    { SCMP_SYS(fdatasync), D, "the guest's flushes" },
+
+    { SCMP_SYS(connect), N, "the guest's connections" },
+    { SCMP_SYS(accept), N, "connections to forwarded ports" },
+    { SCMP_SYS(sendto), N, "the guest's data" },
+    { SCMP_SYS(recvfrom), N, "data for the guest" },
+    { SCMP_SYS(recvmsg), N, "errors of the guest's datagrams" },
+    { SCMP_SYS(shutdown), N, "the guest closes one direction" },
+    { SCMP_SYS(getsockname), N, "which port a connection has" },
+    { SCMP_SYS(getpeername), N, "who connects to a forwarded port" },
+    { SCMP_SYS(setsockopt), N, "no delay, urgent data in line, time to live" },
+    { SCMP_SYS(getsockopt), N, "did a connection succeed?" },
+    { SCMP_SYS(fcntl), N, "sockets that do not wait" },
+    { SCMP_SYS(openat), N, "/etc/resolv.conf, when it has changed" },
+
+    { SCMP_SYS(rt_sigtimedwait), K, "the signal that ended KVM_RUN" },
+    { SCMP_SYS(timer_create), K, "the devices' next deadline" },
+    { SCMP_SYS(timer_settime), K, "the devices' next deadline" },
+    { SCMP_SYS(timer_delete), K, "the devices' next deadline" },
+    { SCMP_SYS(openat), B, "/dev/kvm" },
+
     { SCMP_SYS(pread64), R, "the new engine's filters come out of a memory object" },
     { SCMP_SYS(memfd_create), R, "the new engine's wire and code area" },
     { SCMP_SYS(ftruncate), R, "their size" },
@@ -92,10 +122,18 @@ static const struct rule {
     { SCMP_SYS(dup2), R, "placing descriptors" },
     { SCMP_SYS(dup3), R, "placing descriptors" },
     { SCMP_SYS(close_range), R, "nothing else stays open" },
-    { SCMP_SYS(openat), R, "/dev/null" },
     { SCMP_SYS(setsid), R, "the terminal's signals are not for the engine" },
     { SCMP_SYS(prlimit64), R, "no core dumps of the guest" },
-    { SCMP_SYS(execve), R, "the engine" },
+    { SCMP_SYS(execveat), R, "the engine, by its descriptor" },
+};
+
+/* Only with this value as the first argument. */
+static const struct limited_rule {
+    struct rule rule;
+    uint64_t first;
+} limited_rules[] = {
+    { { SCMP_SYS(socket), N, "the guest's connections, over IPv4" }, AF_INET },
+    { { SCMP_SYS(socket), N, "the guest's connections, over IPv6" }, AF_INET6 },
 };
 
 static int add_rules(scmp_filter_ctx context, unsigned who)
@@ -105,6 +143,15 @@ static int add_rules(scmp_filter_ctx context, unsigned who)
     for (unsigned i = 0; i < sizeof(rules) / sizeof(rules[0]) && result == 0; i++) {
         if (rules[i].who & who)
             result = seccomp_rule_add(context, SCMP_ACT_ALLOW, rules[i].number, 0);
+        if (result == -EEXIST)
+            result = 0; /* for another reason already */
+    }
+    for (unsigned i = 0; i < sizeof(limited_rules) / sizeof(limited_rules[0]) && result == 0; i++) {
+        if (limited_rules[i].rule.who & who)
+            result = seccomp_rule_add(context, SCMP_ACT_ALLOW, limited_rules[i].rule.number, 1,
+                                      (struct scmp_arg_cmp){ .arg = 0,
+                                                             .op = SCMP_CMP_EQ,
+                                                             .datum_a = limited_rules[i].first });
     }
     return result;
 }
@@ -150,13 +197,31 @@ int filter_build(enum filter_stage stage, struct wire_filter *filter, struct pro
     return 0;
 }
 
-int filter_confine_machine(bool reboot, bool statistics, struct problem *problem)
+/* The columns of the table that a machine process with these needs may use. */
+static unsigned columns_of(unsigned needs)
+{
+    unsigned who = M;
+
+    if (needs & FILTER_STATISTICS)
+        who |= S;
+    if (needs & FILTER_DISK)
+        who |= D;
+    if (needs & FILTER_NET)
+        who |= N;
+    if (needs & FILTER_KVM)
+        who |= needs & FILTER_REBOOT ? K | B : K;
+    else if (needs & FILTER_REBOOT)
+        who |= R;
+    return who;
+}
+
+int filter_confine_machine(unsigned needs, struct problem *problem)
 {
     scmp_filter_ctx context = seccomp_init(SCMP_ACT_ERRNO(EPERM));
     int result = context ? 0 : -ENOMEM;
 
     if (result == 0)
-        result = add_rules(context, M | (reboot ? R : 0) | (statistics ? S : 0));
+        result = add_rules(context, columns_of(needs));
     if (result == 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
         result = -errno;
     if (result == 0)

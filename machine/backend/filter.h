@@ -19,10 +19,16 @@ enum filter_stage {
 int MUST_CHECK filter_build(enum filter_stage stage, struct wire_filter *filter,
                             struct problem *problem);
 
-/*
- * Confines the machine process itself, all threads made from now on included. With `reboot` it may
- * still start engines; with `statistics` it may still put one file in place.
- */
-int MUST_CHECK filter_confine_machine(bool reboot, bool statistics, struct problem *problem);
+/* What a machine process still has to do, beside what all of them do. */
+enum filter_need {
+    FILTER_REBOOT = 1,     /* starts engines again */
+    FILTER_STATISTICS = 2, /* puts one file in place */
+    FILTER_KVM = 4,        /* runs the guest through /dev/kvm, instead of in an engine */
+    FILTER_DISK = 8,       /* has disk images open */
+    FILTER_NET = 16        /* opens sockets for the guest */
+};
+
+/* Confines the machine process itself, all threads made from now on included. `needs`: FILTER_*. */
+int MUST_CHECK filter_confine_machine(unsigned needs, struct problem *problem);
 
 #endif

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -31,14 +32,18 @@ static void close_from(int first)
         close(fd);
 }
 
-/* Puts the descriptors at 3.., `report` right after them, /dev/null at 0-2, and closes the rest. */
-static int place_descriptors(const struct process_config *config, int *report)
+/* Puts the descriptors at 3.., `report` and the program right after them, /dev/null at 0-2, and
+ * closes the rest. */
+static int place_descriptors(const struct process_config *config, int *report, int *program)
 {
     int parked[PROCESS_FDS + 1];
     unsigned count = config->fd_count;
-    int null = open("/dev/null", O_RDWR);
+    int null = fcntl(config->null_fd, F_DUPFD, PARKING_FD);
 
     if (null < 0)
+        return -errno;
+    *program = fcntl(config->program_fd, F_DUPFD_CLOEXEC, PARKING_FD);
+    if (*program < 0)
         return -errno;
     for (unsigned i = 0; i <= count; i++) {
         parked[i] = fcntl(i < count ? config->fd[i] : *report, F_DUPFD, PARKING_FD);
@@ -56,7 +61,10 @@ static int place_descriptors(const struct process_config *config, int *report)
     *report = FIRST_FD + (int)count;
     if (fcntl(*report, F_SETFD, FD_CLOEXEC) < 0)
         return -errno;
-    close_from(*report + 1);
+    if (dup2(*program, *report + 1) < 0 || fcntl(*report + 1, F_SETFD, FD_CLOEXEC) < 0)
+        return -errno;
+    *program = *report + 1;
+    close_from(*program + 1);
     return 0;
 }
 
@@ -76,7 +84,7 @@ child_main(const struct process_config *config, pid_t parent, int report)
     char *const no_arguments[] = { (char[]){ "origami-engine" }, NULL };
     char *const no_environment[] = { NULL };
     const struct rlimit no_core = { 0, 0 };
-    int error = 0;
+    int error = 0, program = -1;
 
     /* The terminal's signals (Ctrl-C with cooked input) are the machine's business. */
     setsid();
@@ -87,10 +95,10 @@ child_main(const struct process_config *config, pid_t parent, int report)
         _exit(1); /* died before the request took effect */
     setrlimit(RLIMIT_CORE, &no_core);
     if (!error)
-        error = -place_descriptors(config, &report);
+        error = -place_descriptors(config, &report, &program);
     if (!error) {
         restore_signals();
-        execve(config->program, no_arguments, no_environment);
+        syscall(SYS_execveat, program, "", no_arguments, no_environment, AT_EMPTY_PATH);
         error = errno;
     }
     if (write(report, &error, sizeof(error)) < 0)
@@ -136,6 +144,22 @@ int process_spawn(const struct process_config *config, pid_t *child, struct prob
                        strerror(error));
 }
 
+/* Joins the parts into `path` if there is room and a program. */
+#define PATH_PARTS 5
+static bool try_path(char *path, size_t size, const char *const part[PATH_PARTS])
+{
+    size_t used = 0;
+
+    for (unsigned i = 0; i < PATH_PARTS; i++) {
+        size_t length = strlen(part[i]);
+        if (length >= size - used)
+            return false;
+        memcpy(path + used, part[i], length + 1);
+        used += length;
+    }
+    return access(path, X_OK) == 0;
+}
+
 int process_find(const char *name, const char *tree, char *path, size_t size,
                  struct problem *problem)
 {
@@ -147,10 +171,13 @@ int process_find(const char *name, const char *tree, char *path, size_t size,
         char *slash = strrchr(self, '/');
         if (slash)
             *slash = 0;
-        const char *const places[] = { "", "/../libexec/origami", "/../" };
-        for (unsigned i = 0; i < 3; i++) {
-            int used = snprintf(path, size, "%s%s%s/%s", self, places[i], i == 2 ? tree : "", name);
-            if (used > 0 && (size_t)used < size && access(path, X_OK) == 0)
+        const char *const places[][PATH_PARTS] = {
+            { self, "", "", "/", name },
+            { self, "/../libexec/origami", "", "/", name },
+            { self, "/../", tree, "/", name },
+        };
+        for (unsigned i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+            if (try_path(path, size, places[i]))
                 return 0;
         }
     }

@@ -12,7 +12,9 @@
 #define PROCESS_FDS 8
 
 struct process_config {
-    const char *program;
+    const char *program; /* its name, for messages */
+    int program_fd;      /* the program itself: files may have no names any more */
+    int null_fd;         /* /dev/null, for its standard streams */
     int fd[PROCESS_FDS]; /* fd[i] becomes descriptor 3 + i */
     unsigned fd_count;
 };

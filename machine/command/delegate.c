@@ -7,36 +7,47 @@
 #include <string.h>
 #include <unistd.h>
 
-#define CHECKER "origami-checker"
+#define CHECKER "origami-checker", "checker", false
 
 const struct delegate delegates[] = {
-    { "check", "is this architecture virtualizable? decides it from a description" },
-    { "explain", "why an instruction is in its class" },
-    { "diff", "compare two descriptions" },
-    { "simulate", "run a program on a described machine, bare and under a monitor" },
-    { "list", "the library, or the instructions of a description" },
-    { "probe", "classify the CPU this runs on" },
-    { "fmt", "format a description" },
-    { NULL, NULL },
+    { "check", "is this architecture virtualizable? decides it from a description", CHECKER },
+    { "explain", "why an instruction is in its class", CHECKER },
+    { "diff", "compare two descriptions", CHECKER },
+    { "simulate", "run a program on a described machine, bare and under a monitor", CHECKER },
+    { "list", "the library, or the instructions of a description", CHECKER },
+    { "probe", "classify the CPU this runs on", CHECKER },
+    { "fmt", "format a description", CHECKER },
+    { "guest", "build a Debian guest from packages, without root", "origami-guest", "guests/debian",
+      true },
+    { NULL, NULL, NULL, NULL, false },
 };
+
+static const struct delegate *find(const char *name)
+{
+    for (const struct delegate *at = delegates; at->name; at++) {
+        if (!strcmp(name, at->name))
+            return at;
+    }
+    return NULL;
+}
 
 bool delegate_knows(const char *name)
 {
-    for (unsigned i = 0; delegates[i].name; i++) {
-        if (!strcmp(name, delegates[i].name))
-            return true;
-    }
-    return false;
+    return find(name) != NULL;
 }
 
 int delegate_run(char **argv, struct problem *problem)
 {
+    const struct delegate *delegate = find(argv[0]);
     char path[4096];
     unsigned count = 0;
-    int result = process_find(CHECKER, "checker", path, sizeof(path), problem);
 
+    if (!delegate)
+        return problem_set(problem, STATUS_USAGE, EINVAL, "unknown command: %s", argv[0]);
+    int result = process_find(delegate->program, delegate->tree, path, sizeof(path), problem);
     if (result)
         return result;
+    argv += delegate->shift;
     while (argv[count])
         count++;
     char **arguments = calloc(count + 2, sizeof(*arguments));

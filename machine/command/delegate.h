@@ -11,7 +11,10 @@
 
 struct delegate {
     const char *name;
-    const char *text; /* for --help */
+    const char *text;    /* for --help */
+    const char *program; /* that carries it out */
+    const char *tree;    /* its folder in the build tree */
+    bool shift;          /* it is for this command alone and does not want to hear its name */
 };
 extern const struct delegate delegates[]; /* ends with a NULL name */
 

@@ -2,9 +2,12 @@
 /* help.c - what `origami --help`, `origami run --help` and `--version` say. */
 #include "help.h"
 #include "delegate.h"
+#include "optiontable.h"
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+
+#define HELP_COLUMN 23
 
 static int finish(struct problem *problem)
 {
@@ -42,35 +45,19 @@ static const char run_text[] =
     "Boots a kernel in a virtual machine. The guest's first serial port (ttyS0) is on\n"
     "standard input and output.\n"
     "\n"
-    "Options:\n"
-    "  --kernel FILE        bzImage, ELF with a PVH note, or multiboot 1 kernel\n"
-    "  --initrd FILE        initial RAM disk (bzImage, PVH)\n"
-    "  --cmdline TEXT       kernel command line (for Linux, if none is given:\n"
-    "                       console=ttyS0)\n"
-    "  --module FILE[,ARGS] boot module (multiboot, PVH); up to 32 times\n"
-    "  --memory SIZE        guest memory, 1M to 512G, suffix K, M, G or T; a bare number\n"
-    "                       counts MiB; default 512M. Pages are taken from the host when\n"
-    "                       the guest touches them; more than the host's memory and swap\n"
-    "                       together is refused\n"
-    "  --cpus N             number of CPUs; only 1 so far\n"
-    "  --tier soft          how instructions are run: translated in blocks (default), or\n"
-    "  --tier step          one at a time: the reference, about 10 times slower\n"
-    "  --clock real         the guest's time is the host's (default), or\n"
-    "  --clock instructions it counts executed instructions: runs repeat exactly\n"
-    "  --debug-exit         a debug-exit device at port 0xf4: writing v ends the run with\n"
-    "                       status (v << 1) | 1\n"
-    "  --no-reboot          a guest's reboot ends the run with status 0\n"
-    "  --stats FILE         write counters, times and state hashes as JSON at the end\n"
-    "  --engine FILE        the engine program, if not the one beside this program\n"
-    "  --help, --version    this text, the version\n"
-    "\n"
-    "Keys on a terminal or piped input:\n"
-    "  Ctrl-A x   leave: ends the run at once\n"
-    "  Ctrl-A h   help\n"
-    "  Ctrl-A Ctrl-A   sends one Ctrl-A to the guest\n"
-    "The end of standard input does not end the run.\n"
-    "\n"
-    "Exit status:\n";
+    "Options:\n";
+
+static const char run_keys[] = "\n"
+                               "A flag may be given as --FLAG=off, against the file of --config.\n"
+                               "In values with commas two commas stand for one.\n"
+                               "\n"
+                               "Keys on a terminal or piped input:\n"
+                               "  Ctrl-A x   leave: ends the run at once\n"
+                               "  Ctrl-A h   help\n"
+                               "  Ctrl-A Ctrl-A   sends one Ctrl-A to the guest\n"
+                               "The end of standard input does not end the run.\n"
+                               "\n"
+                               "Exit status:\n";
 
 static const char run_examples[] =
     "  odd  from the guest through the debug-exit device\n"
@@ -79,12 +66,37 @@ static const char run_examples[] =
     "  origami run --kernel vmlinuz --initrd initrd.img\n"
     "  origami run --kernel vmlinuz --initrd initrd.img --memory 1G \\\n"
     "      --cmdline 'console=ttyS0 quiet' --stats run.json\n"
+    "  origami run --config vm.json --memory 2G\n"
     "  origami run --kernel test.elf --module data.bin,verbose --debug-exit\n"
     "  origami run --kernel vmlinuz --clock instructions --no-reboot </dev/null\n";
+
+/* One row: its name and argument, then its text, whose lines all start in one column. */
+static void print_option(const struct option_field *row)
+{
+    char name[64];
+
+    snprintf(name, sizeof(name), "  --%s%s%s", row->name, row->argument ? " " : "",
+             row->argument ? row->argument : "");
+    if (strlen(name) >= HELP_COLUMN)
+        printf("%s\n%*s", name, HELP_COLUMN, "");
+    else
+        printf("%-*s", HELP_COLUMN, name);
+    for (const char *at = row->help; *at; at++) {
+        putchar(*at);
+        if (*at == '\n')
+            printf("%*s", HELP_COLUMN, "");
+    }
+    putchar('\n');
+}
 
 int help_run(struct problem *problem)
 {
     fputs(run_text, stdout);
+    for (const struct option_field *row = option_table; row->name; row++) {
+        if (!row->alias)
+            print_option(row);
+    }
+    fputs(run_keys, stdout);
 #define EXIT_STATUS(name, value, text) printf("  %3d  %s\n", value, text);
     EXIT_STATUSES(EXIT_STATUS)
 #undef EXIT_STATUS

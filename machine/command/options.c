@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* options.c - one table of options, one loop. */
-#include "options.h"
+/* options.c - the command line, by the table of options; and the file it may name. */
+#include "config.h"
+#include "value.h"
 #include <errno.h>
 #include <getopt.h>
 #include <stdlib.h>
@@ -9,42 +10,11 @@
 
 #define DEFAULT_MEMORY (512ull << 20)
 #define FIRST_OPTION   256 /* values that no character has */
+#define TABLE_MAX      64
 
-enum option_id {
-    OPTION_KERNEL = FIRST_OPTION,
-    OPTION_INITRD,
-    OPTION_CMDLINE,
-    OPTION_MEMORY,
-    OPTION_CPUS,
-    OPTION_MODULE,
-    OPTION_DEBUG_EXIT,
-    OPTION_TIER,
-    OPTION_CLOCK,
-    OPTION_NO_REBOOT,
-    OPTION_STATISTICS,
-    OPTION_ENGINE,
-    OPTION_HELP,
-    OPTION_VERSION,
-    OPTION_END
-};
-
-static const struct option long_options[] = {
-    { "kernel", required_argument, NULL, OPTION_KERNEL },
-    { "initrd", required_argument, NULL, OPTION_INITRD },
-    { "cmdline", required_argument, NULL, OPTION_CMDLINE },
-    { "append", required_argument, NULL, OPTION_CMDLINE }, /* QEMU's name */
-    { "memory", required_argument, NULL, OPTION_MEMORY },
-    { "cpus", required_argument, NULL, OPTION_CPUS },
-    { "module", required_argument, NULL, OPTION_MODULE },
-    { "debug-exit", no_argument, NULL, OPTION_DEBUG_EXIT },
-    { "tier", required_argument, NULL, OPTION_TIER },
-    { "clock", required_argument, NULL, OPTION_CLOCK },
-    { "no-reboot", no_argument, NULL, OPTION_NO_REBOOT },
-    { "stats", required_argument, NULL, OPTION_STATISTICS },
-    { "engine", required_argument, NULL, OPTION_ENGINE },
-    { "help", no_argument, NULL, OPTION_HELP },
-    { "version", no_argument, NULL, OPTION_VERSION },
-    { NULL, 0, NULL, 0 },
+struct options_string {
+    struct options_string *next;
+    char text[];
 };
 
 static int usage(struct problem *problem, const char *message, const char *what)
@@ -78,125 +48,42 @@ int options_size(const char *text, uint64_t *bytes)
     return 0;
 }
 
-static int parse_module(struct options *options, const char *text, struct problem *problem)
+const char *options_keep(struct options *options, const char *text)
 {
-    const char *comma = strchr(text, ',');
-    size_t length = comma ? (size_t)(comma - text) : strlen(text);
+    size_t size = strlen(text) + 1;
+    struct options_string *string = malloc(sizeof(*string) + size);
 
-    if (options->module_count == OPTIONS_MODULES)
-        return usage(problem, "--module: more than 32 of them", "");
-    char *file = strndup(text, length);
-    if (!file)
-        return problem_set(problem, STATUS_HOST, ENOMEM, "no memory");
-    options->module[options->module_count++] =
-        (struct options_module){ .file = file, .arguments = comma ? comma + 1 : "" };
-    return 0;
+    if (!string)
+        return NULL;
+    memcpy(string->text, text, size);
+    string->next = options->strings;
+    options->strings = string;
+    return string->text;
 }
 
-static int parse_memory(struct options *options, const char *text, struct problem *problem)
+static void set_defaults(struct options *options)
 {
-    int result = options_size(text, &options->memory);
-
-    if (result == -ERANGE)
-        return usage(problem, "--memory: too large: ", text);
-    if (result)
-        return usage(problem, "--memory: not a size such as 512M or 4G: ", text);
-    if (options->memory < 1 << 20 || options->memory % 4096)
-        return usage(problem, "--memory: at least 1M, in multiples of 4K, not ", text);
-    return 0;
+    *options = (struct options){ .memory = DEFAULT_MEMORY,
+                                 .cpus = 1,
+                                 .accelerator = ACCELERATOR_ORIGAMI,
+                                 .tier = WIRE_TIER_SOFT };
 }
 
-static int parse_cpus(struct options *options, const char *text, struct problem *problem)
-{
-    char *end;
+/* ---- The command line ---- */
 
-    errno = 0;
-    unsigned long value = strtoul(text, &end, 10);
-    if (*text < '0' || *text > '9' || *end || errno || !value)
-        return usage(problem, "--cpus: not a number of CPUs: ", text);
-    if (value > 1)
-        return usage(problem, "--cpus: only 1 so far (several CPUs are not there yet), not ", text);
-    options->cpus = (unsigned)value;
-    return 0;
-}
-
-static int parse_tier(struct options *options, const char *text, struct problem *problem)
+/* getopt's table, in the order of ours. */
+static unsigned make_table(struct option *table)
 {
-    if (!strcmp(text, "step"))
-        options->tier = WIRE_TIER_STEP;
-    else if (!strcmp(text, "soft"))
-        options->tier = WIRE_TIER_SOFT;
-    else
-        return usage(problem, "--tier: step or soft, not ", text);
-    return 0;
-}
+    unsigned count = 0;
 
-static int parse_clock(struct options *options, const char *text, struct problem *problem)
-{
-    if (!strcmp(text, "instructions"))
-        options->instructions = true;
-    else if (strcmp(text, "real") != 0)
-        return usage(problem, "--clock: real or instructions, not ", text);
-    return 0;
-}
-
-static int take_option(struct options *options, int id, const char *argument,
-                       struct problem *problem)
-{
-    switch (id) {
-    case OPTION_KERNEL:
-        options->kernel = argument;
-        return 0;
-    case OPTION_INITRD:
-        options->initrd = argument;
-        return 0;
-    case OPTION_CMDLINE:
-        options->cmdline = argument;
-        return 0;
-    case OPTION_STATISTICS:
-        options->statistics = argument;
-        return 0;
-    case OPTION_ENGINE:
-        options->engine = argument;
-        return 0;
-    case OPTION_MEMORY:
-        return parse_memory(options, argument, problem);
-    case OPTION_CPUS:
-        return parse_cpus(options, argument, problem);
-    case OPTION_MODULE:
-        return parse_module(options, argument, problem);
-    case OPTION_TIER:
-        return parse_tier(options, argument, problem);
-    case OPTION_CLOCK:
-        return parse_clock(options, argument, problem);
-    case OPTION_DEBUG_EXIT:
-        options->debug_exit = true;
-        return 0;
-    case OPTION_NO_REBOOT:
-        options->no_reboot = true;
-        return 0;
-    case OPTION_HELP:
-        options->help = true;
-        return 0;
-    default:
-        options->version = true;
-        return 0;
-    }
-}
-
-/* Options that name one thing may be given once. */
-static bool may_repeat(int id)
-{
-    return id == OPTION_MODULE || id == OPTION_HELP || id == OPTION_VERSION;
-}
-
-static const char *option_name(int id)
-{
-    for (unsigned i = 0; long_options[i].name; i++) {
-        if (long_options[i].val == id)
-            return long_options[i].name;
-    }
-    return "";
+    for (; option_table[count].name && count < TABLE_MAX; count++)
+        table[count] =
+            (struct option){ .name = option_table[count].name,
+                             .has_arg = option_table[count].kind == VALUE_FLAG ? optional_argument
+                                                                               : required_argument,
+                             .val = FIRST_OPTION + (int)count };
+    table[count] = (struct option){ 0 };
+    return count;
 }
 
 static int bad_option(int code, char **argv, struct problem *problem)
@@ -206,48 +93,147 @@ static int bad_option(int code, char **argv, struct problem *problem)
 
     if (code == ':')
         return usage(problem, "needs a value: ", what);
-    if (optopt >= FIRST_OPTION)
-        return usage(problem, "takes no value: ", what);
     return usage(problem, "unknown or ambiguous option: ", what);
+}
+
+/* An alias counts as the row it stands for. */
+static unsigned row_of(unsigned index)
+{
+    while (option_table[index].alias)
+        index--;
+    return index;
+}
+
+static int take_option(struct options *options, unsigned index, const char *text, uint64_t *seen,
+                       struct problem *problem)
+{
+    const struct option_field *row = &option_table[row_of(index)];
+    struct setting setting = { .options = options, .problem = problem };
+    uint64_t bit = 1ull << row_of(index);
+
+    strcpy(setting.path, "--");
+    strncat(setting.path, row->name, sizeof(setting.path) - 3);
+    if (*seen & bit && row->count_offset == VALUE_ONE)
+        return usage(problem, "given twice: ", setting.path);
+    *seen |= bit;
+    return value_from_text(&setting, row, options, text);
+}
+
+static int parse_command_line(struct options *options, int argc, char **argv, uint64_t *seen,
+                              struct problem *problem)
+{
+    struct option table[TABLE_MAX + 1];
+    int id;
+
+    make_table(table);
+    optind = 0; /* glibc and musl: start over */
+    opterr = 0;
+    while ((id = getopt_long(argc, argv, ":", table, NULL)) != -1) {
+        if (id == '?' || id == ':')
+            return bad_option(id, argv, problem);
+        int result = take_option(options, (unsigned)(id - FIRST_OPTION), optarg, seen, problem);
+        if (result || options->help || options->version)
+            return result;
+    }
+    if (optind < argc)
+        return usage(problem, "not an option: ", argv[optind]);
+    return 0;
+}
+
+/* ---- The file, under the command line ---- */
+
+static void copy_field(struct options *to, const struct options *from,
+                       const struct option_field *field)
+{
+    size_t elements = field->count_offset == VALUE_ONE ? 1 : field->list_max;
+
+    memcpy((uint8_t *)to + field->offset, (const uint8_t *)from + field->offset,
+           elements * field->size);
+    if (field->count_offset != VALUE_ONE)
+        memcpy((uint8_t *)to + field->count_offset, (const uint8_t *)from + field->count_offset,
+               sizeof(unsigned));
+}
+
+/* The file is checked as a whole, also where the command line has the last word. */
+static int merge_file(struct options *options, uint64_t seen, struct problem *problem)
+{
+    struct options *file = malloc(sizeof(*file));
+
+    if (!file)
+        return problem_set(problem, STATUS_HOST, ENOMEM, "no memory");
+    set_defaults(file);
+    int result = config_read(file, options->config, problem);
+    for (unsigned i = 0; result == 0 && option_table[i].name; i++) {
+        if (!option_table[i].alias && !option_table[i].command_line_only && !(seen >> i & 1))
+            copy_field(options, file, &option_table[i]);
+    }
+    /* Its strings are ours now, whatever the result. */
+    struct options_string **last = &options->strings;
+    while (*last)
+        last = &(*last)->next;
+    *last = file->strings;
+    free(file);
+    return result;
+}
+
+/* A log is of instructions: so is the clock, unless the command line says otherwise. */
+static int check_log(struct options *options, uint64_t seen, struct problem *problem)
+{
+    unsigned clock = 0;
+
+    if (!options->record && !options->replay)
+        return 0;
+    while (option_table[clock].name && strcmp(option_table[clock].name, "clock") != 0)
+        clock++;
+    if (options->record && options->replay)
+        return usage(problem, "--record and --replay contradict each other", "");
+    if (seen >> clock & 1 && !options->instructions)
+        return usage(problem, "--record and --replay count instructions: not with --clock real",
+                     "");
+    options->instructions = true;
+    return 0;
 }
 
 static int check_together(const struct options *options, struct problem *problem)
 {
     if (!options->kernel)
         return usage(problem, "no kernel: --kernel FILE is needed", "");
-    if (options->initrd && !*options->initrd)
-        return usage(problem, "--initrd: empty file name", "");
+    if (options->accelerator == ACCELERATOR_KVM && options->instructions)
+        return usage(problem,
+                     "--accel kvm cannot count instructions: not with --clock instructions", "");
+    if (options->net.mode != NET_NONE && options->instructions && !options->record &&
+        !options->replay)
+        return usage(problem,
+                     "--net: packets come when they come: not with --clock instructions, but for "
+                     "--record and --replay",
+                     "");
+    if (options->balloon_size && !options->balloon)
+        return usage(problem, "--balloon-size needs --balloon", "");
+    if (options->balloon_size >= options->memory)
+        return usage(problem, "--balloon-size: not less than the guest's memory", "");
     return 0;
 }
 
 int options_parse(struct options *options, int argc, char **argv, struct problem *problem)
 {
-    bool seen[OPTION_END - FIRST_OPTION] = { false };
-    int id;
+    uint64_t seen = 0;
 
-    *options = (struct options){ .memory = DEFAULT_MEMORY, .cpus = 1, .tier = WIRE_TIER_SOFT };
-    optind = 0; /* glibc and musl: start over */
-    opterr = 0;
-    while ((id = getopt_long(argc, argv, ":", long_options, NULL)) != -1) {
-        if (id == '?' || id == ':')
-            return bad_option(id, argv, problem);
-        if (seen[id - FIRST_OPTION] && !may_repeat(id))
-            return usage(problem, "given twice: --", option_name(id));
-        seen[id - FIRST_OPTION] = true;
-        int result = take_option(options, id, optarg, problem);
-        if (result)
-            return result;
-        if (options->help || options->version)
-            return 0;
-    }
-    if (optind < argc)
-        return usage(problem, "not an option: ", argv[optind]);
-    return check_together(options, problem);
+    set_defaults(options);
+    int result = parse_command_line(options, argc, argv, &seen, problem);
+    if (result || options->help || options->version)
+        return result;
+    if (options->config)
+        result = merge_file(options, seen, problem);
+    if (result == 0)
+        result = check_log(options, seen, problem);
+    return result ? result : check_together(options, problem);
 }
 
 void options_free(struct options *options)
 {
-    for (unsigned i = 0; i < options->module_count; i++)
-        free(options->module[i].file);
-    options->module_count = 0;
+    while (options->strings) {
+        struct options_string *next = options->strings->next;
+        free(options->strings);
+        options->strings = next;
+    }
 }

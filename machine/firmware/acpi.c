@@ -4,15 +4,17 @@
  * and table numbers beside each.
  */
 #include "acpi.h"
+#include "../devices/pci/pci.h"
 #include "../loaders/bytes.h"
 #include "../memory/dma.h"
 #include "aml.h"
 #include "memorymap.h"
 #include <errno.h>
 
-#define HEADER_SIZE 36u /* of a system description table (5.2.6) */
-#define FADT_SIZE   276u
-#define FACS_SIZE   64u
+#define HEADER_SIZE  36u /* of a system description table (5.2.6) */
+#define FADT_SIZE    276u
+#define FACS_SIZE    64u
+#define XSDT_ENTRIES 3u
 
 #define LAPIC_ADDRESS  0xfee00000u
 #define IOAPIC_ADDRESS 0xfec00000u
@@ -83,7 +85,82 @@ static void write_sleep_state(struct aml *aml)
     aml_close(aml);
 }
 
-static void write_dsdt(struct aml *aml, unsigned cpus)
+/* Address space descriptors (6.4.3.5): type, flags, and granularity, minimum, maximum, offset and
+ * length of `width` bytes each. */
+enum space_type { SPACE_TYPE_MEMORY, SPACE_TYPE_IO, SPACE_TYPE_BUS };
+
+static size_t put_space(uint8_t *at, enum space_type type, unsigned width, uint64_t base,
+                        uint64_t size)
+{
+    static const uint8_t tags[] = { [2] = 0x88, [4] = 0x87, [8] = 0x8a };
+    static const uint8_t type_flags[] = { 1 /* read-write */, 3 /* all of the range */, 0 };
+    const uint64_t fields[] = { 0, base, base + size - 1, 0, size };
+
+    at[0] = tags[width];
+    bytes_put(at + 1, 3 + 5 * width, 2);
+    at[3] = (uint8_t)type;
+    at[4] = 0x0c; /* minimum and maximum are fixed; the bridge produces it, decoding positively */
+    at[5] = type_flags[type];
+    for (unsigned i = 0; i < 5; i++)
+        bytes_put(at + 6 + i * width, fields[i], width);
+    return 6 + 5 * (size_t)width;
+}
+
+/* The host bridge: what it passes on, and which GSI each slot's INTA is (6.2.13). Its functions
+ * have no PCI Express capability, so it is a plain PCI one; configuration space is in MCFG besides.
+ */
+static void write_pci_host(struct aml *aml, uint64_t memory)
+{
+    static const uint8_t config_ports[] = { RESOURCE_IO(0xcf8, 8) };
+    uint8_t resources[192];
+    size_t size = put_space(resources, SPACE_TYPE_BUS, 2, 0, 1);
+
+    memcpy(resources + size, config_ports, sizeof(config_ports));
+    size += sizeof(config_ports);
+    size += put_space(resources + size, SPACE_TYPE_IO, 2, 0, 0xcf8);
+    size += put_space(resources + size, SPACE_TYPE_IO, 2, 0xd00, 0xf300);
+    size += put_space(resources + size, SPACE_TYPE_MEMORY, 4, PCI_WINDOW_32, PCI_WINDOW_32_SIZE);
+    size += put_space(resources + size, SPACE_TYPE_MEMORY, 8, pci_window_64(memory),
+                      PCI_WINDOW_64_SIZE);
+    aml_open(aml, AML_DEVICE);
+    aml_name(aml, "PCI0");
+    aml_named_eisa_id(aml, "_HID", "PNP0A03");
+    aml_named_integer(aml, "_UID", 0);
+    aml_named_integer(aml, "_BBN", 0);
+    aml_named_integer(aml, "_SEG", 0);
+    aml_named_resources(aml, "_CRS", resources, size);
+    aml_byte(aml, 0x08); /* Name(_PRT, Package(32) { Package(4) { address, INTA, 0, GSI }, ... }) */
+    aml_name(aml, "_PRT");
+    aml_open(aml, AML_PACKAGE);
+    aml_byte(aml, 32);
+    for (unsigned slot = 0; slot < 32; slot++) {
+        aml_open(aml, AML_PACKAGE);
+        aml_byte(aml, 4);
+        aml_integer(aml, (uint64_t)slot << 16 | 0xffff);
+        aml_integer(aml, 0);
+        aml_integer(aml, 0);
+        aml_integer(aml, PCI_GSI + slot % 4);
+        aml_close(aml);
+    }
+    aml_close(aml);
+    aml_close(aml);
+}
+
+/* Keeps the guest from putting anything where configuration space is. */
+static void write_motherboard(struct aml *aml)
+{
+    uint8_t resource[12] = { 0x86, 9, 0, 1 }; /* Memory32Fixed, read-write (6.4.3.4) */
+
+    bytes_put(resource + 4, PCI_ECAM, 4);
+    bytes_put(resource + 8, PCI_ECAM_SIZE, 4);
+    aml_open(aml, AML_DEVICE);
+    aml_name(aml, "MBRD");
+    aml_named_eisa_id(aml, "_HID", "PNP0C02");
+    aml_named_resources(aml, "_CRS", resource, sizeof(resource));
+    aml_close(aml);
+}
+
+static void write_dsdt(struct aml *aml, unsigned cpus, uint64_t memory)
 {
     static const char hex[] = "0123456789ABCDEF";
 
@@ -108,16 +185,18 @@ static void write_dsdt(struct aml *aml, unsigned cpus)
         aml_named_resources(aml, "_CRS", device->resources, device->size);
         aml_close(aml);
     }
+    write_motherboard(aml);
+    write_pci_host(aml, memory);
     aml_close(aml);
 }
 
-static int add_dsdt(struct acpi_image *image, unsigned cpus)
+static int add_dsdt(struct acpi_image *image, unsigned cpus, uint64_t memory)
 {
     struct aml aml;
 
     image->dsdt = take(image, HEADER_SIZE);
     aml_init(&aml, image->data + image->size, ACPI_AREA_SIZE - image->size);
-    write_dsdt(&aml, cpus);
+    write_dsdt(&aml, cpus, memory);
     if (aml.overflow)
         return -E2BIG;
     image->size += aml.size;
@@ -205,6 +284,17 @@ static size_t add_madt(struct acpi_image *image, unsigned cpus)
     return at;
 }
 
+/* ---- MCFG: where configuration space is, for bus 0 of segment 0 ---- */
+
+static size_t add_mcfg(struct acpi_image *image)
+{
+    size_t at = take(image, HEADER_SIZE + 8 + 16);
+
+    bytes_put(image->data + at + HEADER_SIZE + 8, PCI_ECAM, 8);
+    finish_table(image->data + at, "MCFG", HEADER_SIZE + 8 + 16, 1);
+    return at;
+}
+
 static size_t add_facs(struct acpi_image *image)
 {
     size_t at = (image->size + 63) & ~(size_t)63; /* 64-byte aligned (5.2.10) */
@@ -229,7 +319,7 @@ static void write_rsdp(struct acpi_image *image, size_t xsdt)
     checksum(rsdp, 36, 32);
 }
 
-int acpi_build(struct acpi_image *image, unsigned cpus)
+int acpi_build(struct acpi_image *image, unsigned cpus, uint64_t memory)
 {
     /* All but the DSDT take about 1 KiB and 8 bytes a CPU, which leaves the DSDT its maximum. */
     *image = (struct acpi_image){ .size = 36 };
@@ -237,14 +327,16 @@ int acpi_build(struct acpi_image *image, unsigned cpus)
         return -E2BIG;
     size_t facs = add_facs(image);
     size_t madt = add_madt(image, cpus);
-    size_t xsdt = take(image, HEADER_SIZE + 16);
-    int result = add_dsdt(image, cpus);
+    size_t mcfg = add_mcfg(image);
+    size_t xsdt = take(image, HEADER_SIZE + XSDT_ENTRIES * 8);
+    int result = add_dsdt(image, cpus, memory);
     if (result || ACPI_AREA_SIZE - image->size < FADT_SIZE + 16)
         return -E2BIG;
     size_t fadt = add_fadt(image, facs);
-    bytes_put(image->data + xsdt + HEADER_SIZE, FIRMWARE_AREA + fadt, 8);
-    bytes_put(image->data + xsdt + HEADER_SIZE + 8, FIRMWARE_AREA + madt, 8);
-    finish_table(image->data + xsdt, "XSDT", HEADER_SIZE + 16, 1);
+    const size_t tables[XSDT_ENTRIES] = { fadt, madt, mcfg };
+    for (unsigned i = 0; i < XSDT_ENTRIES; i++)
+        bytes_put(image->data + xsdt + HEADER_SIZE + 8 * (size_t)i, FIRMWARE_AREA + tables[i], 8);
+    finish_table(image->data + xsdt, "XSDT", HEADER_SIZE + XSDT_ENTRIES * 8, 1);
     write_rsdp(image, xsdt);
     return 0;
 }
@@ -252,7 +344,7 @@ int acpi_build(struct acpi_image *image, unsigned cpus)
 int acpi_install(struct ram *ram, unsigned cpus, uint64_t *rsdp, struct problem *problem)
 {
     struct acpi_image image;
-    int result = acpi_build(&image, cpus);
+    int result = acpi_build(&image, cpus, ram->size);
 
     if (result == 0)
         result = dma_write(ram, DMA_MACHINE, FIRMWARE_AREA, image.data, image.size);

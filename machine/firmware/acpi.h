@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * acpi.h - the ACPI tables: RSDP, XSDT, FADT, FACS, MADT, DSDT (ACPI specification 6.4, chapter 5).
+ * acpi.h - the ACPI tables: RSDP, XSDT, FADT, FACS, MADT, MCFG, DSDT (ACPI specification 6.4,
+ * chapter 5; MCFG: PCI Firmware specification 3.2, 4.1.2).
  *
  * They live in the reserved area from FIRMWARE_AREA on, the RSDP first, where a guest that is not
  * told its address finds it by searching. There is no SMI and no legacy mode: SCI_EN is always set.
- * No HPET and no PCI host yet.
+ * No HPET.
  */
 #ifndef ORIGAMI_MACHINE_ACPI_H
 #define ORIGAMI_MACHINE_ACPI_H
@@ -28,8 +29,9 @@ struct acpi_image {
     size_t dsdt, dsdt_size; /* where the DSDT is, for tests */
 };
 
-/* Builds the tables for a machine with `cpus` CPUs. -E2BIG if they do not fit. */
-int MUST_CHECK acpi_build(struct acpi_image *image, unsigned cpus);
+/* Builds the tables for a machine with `cpus` CPUs and `memory` bytes of RAM (which decides where
+ * the upper PCI window is). -E2BIG if they do not fit. */
+int MUST_CHECK acpi_build(struct acpi_image *image, unsigned cpus, uint64_t memory);
 /* Builds and writes them to guest memory; *rsdp is the root pointer's address. */
 int MUST_CHECK acpi_install(struct ram *ram, unsigned cpus, uint64_t *rsdp,
                             struct problem *problem);

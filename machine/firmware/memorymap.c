@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* memorymap.c - the map of physical memory that every boot protocol hands to the guest. */
 #include "memorymap.h"
+#include "../devices/pci/pci.h"
 
 static unsigned add(struct memory_range *map, unsigned count, uint64_t start, uint64_t end,
                     uint32_t type)
@@ -14,6 +15,7 @@ static unsigned add(struct memory_range *map, unsigned count, uint64_t start, ui
 unsigned memory_map_build(const struct ram *ram, struct memory_range *map)
 {
     unsigned count = 0;
+    bool reserved = false; /* configuration space of PCI */
 
     count = add(map, count, 0, FIRMWARE_EBDA, MEMORY_USABLE);
     count = add(map, count, FIRMWARE_EBDA, RAM_VGA, MEMORY_RESERVED);
@@ -23,7 +25,12 @@ unsigned memory_map_build(const struct ram *ram, struct memory_range *map)
         uint64_t end = start + ram->chunk[i].size;
         if (start < FIRMWARE_AREA_END)
             start = FIRMWARE_AREA_END;
+        if (start > PCI_ECAM && !reserved) /* in ascending order */
+            count = add(map, count, PCI_ECAM, PCI_ECAM + PCI_ECAM_SIZE, MEMORY_RESERVED);
+        reserved |= start > PCI_ECAM;
         count = add(map, count, start, end, MEMORY_USABLE);
     }
+    if (!reserved)
+        count = add(map, count, PCI_ECAM, PCI_ECAM + PCI_ECAM_SIZE, MEMORY_RESERVED);
     return count;
 }

@@ -44,6 +44,11 @@ struct ram {
     /* One byte of flags per guest page, shared with the engine; NULL = nobody wants to know. */
     uint8_t *page_flags;
     uint64_t page_flags_count;
+    struct dma_log *log; /* see dma.h; NULL = none */
+    /* Called after a page was written that holds translated guest code (DMA_PAGE_CODE), any thread
+     * under the device lock; NULL = nobody translates. */
+    void (*code_written)(void *context, uint64_t page);
+    void *code_context;
 };
 
 /* Empty: what ram_destroy() accepts at any time. */

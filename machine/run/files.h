@@ -15,10 +15,4 @@ int MUST_CHECK files_read(const char *path, size_t limit, struct bytes *bytes,
                           struct problem *problem);
 void files_free(struct bytes *bytes);
 
-/*
- * Is this something Linux unpacks as an initial RAM disk? Checks the format's magic, and plain cpio
- * archives to their end; compressed ones are the guest's to judge.
- */
-int MUST_CHECK files_check_initrd(const char *path, struct bytes bytes, struct problem *problem);
-
 #endif

@@ -123,11 +123,16 @@ static int poll_once(struct machine *machine, int timeout)
 int loop_run(struct machine *machine, struct problem *problem)
 {
     uint64_t stop_by = 0;
-    int error = pthread_create(&machine->thread, NULL, vcpu_main, machine);
+    int error = doorbell_start(machine, problem);
 
     if (error)
+        return error;
+    error = pthread_create(&machine->thread, NULL, vcpu_main, machine);
+    if (error) {
+        doorbell_stop(machine);
         return problem_set(problem, STATUS_HOST, error, "cannot start a thread: %s",
                            strerror(error));
+    }
     while (!__atomic_load_n(&machine->thread_done, __ATOMIC_SEQ_CST)) {
         error = poll_once(machine, poll_timeout(machine, &stop_by));
         pid_t child = machine->operations->child(machine->backend);
@@ -140,6 +145,7 @@ int loop_run(struct machine *machine, struct problem *problem)
             end_run(machine, END_FAILED, 0);
     }
     pthread_join(machine->thread, NULL);
+    doorbell_stop(machine);
     if (error && !machine->problem.text[0])
         return problem_set(problem, STATUS_HOST, -error, "cannot wait for events: %s",
                            strerror(-error));

@@ -16,6 +16,7 @@
 #include "../command/options.h"
 #include "../devices/board.h"
 #include "../loaders/loader.h"
+#include "../record/record.h"
 #include "../terminal/terminal.h"
 #include "statistics.h"
 
@@ -27,8 +28,9 @@ enum run_end {
     END_DEBUG_EXIT,
     END_SHUTDOWN, /* triple fault */
     END_SIGNAL,
-    END_LEFT,  /* Ctrl-A x */
-    END_FAILED /* see problem */
+    END_LEFT,     /* Ctrl-A x */
+    END_REPLAYED, /* a replay has come to the end of its log */
+    END_FAILED    /* see problem */
 };
 
 struct machine {
@@ -41,12 +43,19 @@ struct machine {
     struct boot_request boot;
     struct boot_module module[LOADER_MODULE_MAX], initrd;
     char engine[4096];
+    int engine_fd, null_fd; /* the engine's program and /dev/null: later there may be no names */
+    struct log_parameters parameters; /* runs that count instructions: start time and seeds too */
+    struct recording *recording;      /* or NULL */
+    struct replay *replay;            /* or NULL */
     struct host_sample started;
     struct host_clock clock;
     uint64_t wall_base; /* of the current boot */
 
+    struct board_disk disk[OPTIONS_DISKS];
+
     pthread_mutex_t lock;
-    pthread_t thread;
+    pthread_t thread, bells;
+    bool bells_run;
     uint32_t console_event; /* board_console() is due; atomic */
 
     /* Under `lock` */
@@ -59,7 +68,7 @@ struct machine {
     int wake;         /* eventfd: the main loop should look */
     int signals;      /* signalfd */
     sigset_t signal_mask, old_mask;
-    struct sigaction old_pipe;
+    struct sigaction old_pipe, old_size;
     struct run_statistics statistics;
 };
 
@@ -83,11 +92,19 @@ void machine_console(struct machine *machine);
 /* Does what machine_console() asked for, if the lock is free; the vCPU's thread calls it too. */
 void machine_run_console(struct machine *machine);
 
+/* The device lock around what happens outside an exit: time is brought up to date first; deadline
+ * and console are seen to afterwards. */
+void machine_enter(struct machine *machine);
+void machine_leave(struct machine *machine);
+
 /* Virtual time now, for events that come from outside an exit. Under `lock`. */
 uint64_t machine_now(const struct machine *machine);
 
 /* vcpu.c: the vCPU's thread, from the first instruction of a boot to its end. */
 void *vcpu_main(void *machine);
+/* doorbell.c: the thread that answers doorbells, as long as the vCPU's runs. */
+int MUST_CHECK doorbell_start(struct machine *machine, struct problem *problem);
+void doorbell_stop(struct machine *machine);
 /* loop.c: the main thread, while the vCPU's runs. */
 int MUST_CHECK loop_run(struct machine *machine, struct problem *problem);
 

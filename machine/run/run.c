@@ -3,12 +3,33 @@
 #include "run.h"
 #include "../backend/filter.h"
 #include "machine.h"
+#include "namespaces.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #define DRAIN_SECONDS 2 /* output to a reader that takes none for so long is given up */
+
+/* A replay ends as the recorded run did, where that was not the guest's doing. */
+static void describe_replayed(const struct machine *machine, struct problem *problem)
+{
+    enum record_end end;
+    uint64_t value;
+
+    if (!replay_end(machine->replay, &end, &value))
+        problem_set(problem, STATUS_REPLAY, EINTR,
+                    "the recording ends here: its run was cut short");
+    else if (end == RECORD_LEFT)
+        problem_set(problem, STATUS_LEFT, EINTR, "the recording ends here: left with Ctrl-A x");
+    else if (end == RECORD_SIGNAL)
+        problem_set(problem, STATUS_SIGNAL, EINTR,
+                    "the recording ends here: ended by signal %u (%s)", (unsigned)value,
+                    strsignal((int)value));
+    else
+        problem_set(problem, STATUS_REPLAY, EBADMSG,
+                    "the recording ends here, and the guest does not");
+}
 
 /* The line and the status that an ended run leaves. A reset that goes on never comes here. */
 static int describe_end(const struct machine *machine, struct problem *problem)
@@ -29,6 +50,9 @@ static int describe_end(const struct machine *machine, struct problem *problem)
         break;
     case END_LEFT:
         problem_set(problem, STATUS_LEFT, EINTR, "left with Ctrl-A x");
+        break;
+    case END_REPLAYED:
+        describe_replayed(machine, problem);
         break;
     default:
         *problem = machine->problem;
@@ -53,6 +77,33 @@ static int run_boots(struct machine *machine, struct problem *problem)
     }
 }
 
+static unsigned filter_needs(const struct machine *machine)
+{
+    unsigned needs = machine->operations == &backend_kvm ? FILTER_KVM : 0;
+
+    if (!machine->options->no_reboot)
+        needs |= FILTER_REBOOT;
+    if (machine->options->statistics)
+        needs |= FILTER_STATISTICS;
+    if (machine->options->disk_count)
+        needs |= FILTER_DISK;
+    if (machine->options->net.mode == NET_USER)
+        needs |= FILTER_NET;
+    return needs;
+}
+
+static void enter_namespaces(struct machine *machine)
+{
+    const struct options *options = machine->options;
+    /* KVM is asked for again at a reboot; the report is put in place by name. */
+    const struct namespaces_needs needs = { .files = options->statistics ||
+                                                     (machine->operations == &backend_kvm &&
+                                                      !options->no_reboot),
+                                            .sockets = options->net.mode == NET_USER };
+
+    machine->statistics.namespaces = namespaces_enter(&needs);
+}
+
 /*
  * Order matters: the first engine is started before our own filter, so it does not inherit it; the
  * terminal turns raw once everything that may fail in an ordinary way has not; threads come last,
@@ -68,10 +119,12 @@ static int set_up(struct machine *machine, struct problem *problem)
     if (result == 0)
         result = terminal_open(&machine->terminal, problem);
     if (result == 0)
-        result = filter_confine_machine(!options->no_reboot, options->statistics != NULL, problem);
+        enter_namespaces(machine);
+    if (result == 0)
+        result = filter_confine_machine(filter_needs(machine), problem);
     if (result == 0)
         result = terminal_start(&machine->terminal, problem);
-    return result;
+    return result ? result : board_start(&machine->board, problem);
 }
 
 int run_machine(const struct options *options, struct problem *problem)
@@ -93,6 +146,12 @@ int run_machine(const struct options *options, struct problem *problem)
         result = run_boots(machine, problem);
     int status = result ? problem->status : describe_end(machine, problem);
 
+    if (!board_drain(&machine->board) && !problem->text[0])
+        status = problem_set(problem, STATUS_HOST, ETIMEDOUT,
+                             "a disk image did not answer: writes may be lost")
+                     ? STATUS_HOST
+                     : status;
+    board_stop(&machine->board);
     bool writer_gone = terminal_close(&machine->terminal, DRAIN_SECONDS);
     machine->statistics.end_ns = host_clock_sample().ns;
     machine->statistics.exit_status = status;

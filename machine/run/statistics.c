@@ -5,6 +5,7 @@
  * them.
  */
 #include "statistics.h"
+#include "namespaces.h"
 #include "engine.h"
 #include <cjson/cJSON.h>
 #include <origami/wire.h>
@@ -34,8 +35,8 @@ static const char *const interpreter_names[INTERPRETER_COUNT] = {
 #undef INTERPRETER
 };
 
-static const char *const exit_names[8] = { "port",   "mmio",    "deadline",
-                                           "paused", "stopped", "shutdown" };
+static const char *const exit_names[8] = { "port",    "mmio",     "deadline", "paused",
+                                           "stopped", "shutdown", "ended" };
 
 void statistics_add(struct run_statistics *statistics, const void *counters, size_t size)
 {
@@ -194,6 +195,18 @@ static void add_state(cJSON *root, const struct run_statistics *statistics)
     add_hash(object, "memory", statistics->memory_hash);
 }
 
+static void add_namespaces(cJSON *root, unsigned namespaces)
+{
+    cJSON *list = cJSON_AddArrayToObject(root, "namespaces");
+
+    if (namespaces & NAMESPACE_USER)
+        cJSON_AddItemToArray(list, cJSON_CreateString("user"));
+    if (namespaces & NAMESPACE_MOUNT)
+        cJSON_AddItemToArray(list, cJSON_CreateString("mount"));
+    if (namespaces & NAMESPACE_NETWORK)
+        cJSON_AddItemToArray(list, cJSON_CreateString("network"));
+}
+
 static char *make_report(const struct run_statistics *statistics)
 {
     struct vcpu_statistics counters;
@@ -202,9 +215,14 @@ static char *make_report(const struct run_statistics *statistics)
 
     memcpy(&counters, statistics->word, sizeof(counters));
     cJSON_AddStringToObject(root, "origami", ORIGAMI_VERSION);
-    cJSON_AddStringToObject(root, "tier", statistics->tier == WIRE_TIER_SOFT ? "soft" : "step");
+    cJSON_AddStringToObject(root, "backend", statistics->backend);
+    if (statistics->disk_io)
+        cJSON_AddStringToObject(root, "disk_io", statistics->disk_io);
+    if (!strcmp(statistics->backend, "engine"))
+        cJSON_AddStringToObject(root, "tier", statistics->tier == WIRE_TIER_SOFT ? "soft" : "step");
     cJSON_AddStringToObject(root, "clock",
                             statistics->instructions_clock ? "instructions" : "real");
+    add_namespaces(root, statistics->namespaces);
     add_number(root, "memory_bytes", statistics->memory);
     add_number(root, "boots", statistics->boots);
     cJSON_AddNumberToObject(root, "exit_status", statistics->exit_status);

@@ -18,10 +18,13 @@ struct run_statistics {
     uint64_t word[STATISTICS_WORDS];
     size_t words;
     unsigned boots;
+    const char *backend;                 /* its name; "engine" counts, others do not */
     uint32_t tier;                       /* enum wire_tier that ran */
+    unsigned namespaces;                 /* NAMESPACE_*: those the machine process is alone in */
     uint64_t instructions;               /* retired, all boots */
     uint64_t virtual_ns;                 /* of the last boot */
     uint64_t start_ns, ready_ns, end_ns; /* host time: start, first instruction, end */
+    const char *disk_io;                 /* how the disks' I/O is done; NULL = no disks */
     uint64_t exits[8];                   /* by enum backend_exit */
     uint64_t device_ns;                  /* host time spent in device emulation */
     bool state_valid;                    /* the final state could be read */

@@ -58,6 +58,8 @@ static bool handle_exit(struct machine *machine, struct backend_run *run)
         board_run_timers(&machine->board);
     if (run->exit == BACKEND_SHUTDOWN)
         machine_end(machine, END_SHUTDOWN, 0);
+    if (run->exit == BACKEND_ENDED)
+        machine_end(machine, END_REPLAYED, 0);
     take_request(machine);
     run->stop = machine->end != END_NONE;
     machine->operations->set_deadline(machine->backend, board_deadline(&machine->board));

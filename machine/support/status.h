@@ -17,7 +17,8 @@
     EXIT_STATUS(ENGINE, 8, "the engine process failed, died or broke the protocol")                \
     EXIT_STATUS(SHUTDOWN, 10, "the guest's CPU shut down (triple fault)")                          \
     EXIT_STATUS(SIGNAL, 12, "ended by SIGINT, SIGTERM, SIGHUP or SIGQUIT")                         \
-    EXIT_STATUS(LEFT, 14, "ended from the terminal with Ctrl-A x")
+    EXIT_STATUS(LEFT, 14, "ended from the terminal with Ctrl-A x")                                 \
+    EXIT_STATUS(REPLAY, 16, "a replay came to the end of a log cut short, or did not follow it")
 
 enum exit_status {
 #define EXIT_STATUS(name, value, text) STATUS_##name = value,

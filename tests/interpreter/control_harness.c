@@ -19,12 +19,12 @@ static int machine_port(struct vcpu *vcpu, uint16_t port, unsigned size, bool wr
 
 static int machine_mmio(struct vcpu *vcpu, uint64_t gpa, unsigned size, bool write, uint64_t *value)
 {
-    (void)vcpu;
+    const struct machine *m = vcpu->host;
     (void)gpa;
     (void)size;
     if (!write)
         *value = ~0ull;
-    return 0;
+    return m->cancel ? -ECANCELED : 0;
 }
 
 static const struct machine_operations operations = { .port = machine_port, .mmio = machine_mmio };

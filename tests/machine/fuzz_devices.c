@@ -58,7 +58,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const struct board_config config = { .memory = 1 << 30,
                                          .debug_exit = true,
                                          .wall_base = 1700000000ull * 1000000000u };
-    const struct board_host host = { &input, NULL, NULL, put, room, get };
+    const struct board_host host = {
+        .context = &input, .console_put = put, .console_room = room, .console_get = get
+    };
 
     if (board_init(&board, &config, &host, &problem) != 0)
         return 0;

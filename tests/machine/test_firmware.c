@@ -3,6 +3,7 @@
  * test_firmware.c - the ACPI tables: found, linked, summed, and (where acpica-tools is installed)
  * disassembled and assembled again to the same DSDT.
  */
+#include "devices/pci/pci.h"
 #include "firmware/acpi.h"
 #include "firmware/aml.h"
 #include "firmware/memorymap.h"
@@ -48,14 +49,16 @@ static void tables_are_linked(void **state)
 {
     (void)state;
     for (unsigned cpus = 1; cpus <= 64; cpus++) {
-        assert_int_equal(acpi_build(&image, cpus), 0);
+        assert_int_equal(acpi_build(&image, cpus, 1ull << 30), 0);
         assert_memory_equal(image.data, "RSD PTR ", 8);
         assert_int_equal(sum(0, 20), 0);
         assert_int_equal(sum(0, 36), 0);
         size_t xsdt = follow(bytes_u64(all(), 24), "XSDT");
-        assert_int_equal(bytes_u32(all(), xsdt + 4), 36 + 16);
+        assert_int_equal(bytes_u32(all(), xsdt + 4), 36 + 3 * 8);
         size_t fadt = follow(bytes_u64(all(), xsdt + 36), "FACP");
         size_t madt = follow(bytes_u64(all(), xsdt + 44), "APIC");
+        size_t mcfg = follow(bytes_u64(all(), xsdt + 52), "MCFG");
+        assert_int_equal(bytes_u64(all(), mcfg + 44), PCI_ECAM);
         follow(bytes_u64(all(), fadt + 140), "DSDT");
         follow(bytes_u32(all(), fadt + 40), "DSDT");
         size_t facs = follow(bytes_u64(all(), fadt + 132), "FACS");
@@ -69,8 +72,8 @@ static void tables_are_linked(void **state)
         }
         assert_int_equal(lapics, cpus);
     }
-    assert_int_not_equal(acpi_build(&image, 0), 0);
-    assert_int_not_equal(acpi_build(&image, 65), 0);
+    assert_int_not_equal(acpi_build(&image, 0, 1ull << 30), 0);
+    assert_int_not_equal(acpi_build(&image, 65, 1ull << 30), 0);
 }
 
 static void aml_never_overflows(void **state)
@@ -99,7 +102,7 @@ static void iasl_agrees(void **state)
     (void)state;
     if (system("command -v iasl >/dev/null 2>&1") != 0)
         skip();
-    assert_int_equal(acpi_build(&image, 2), 0);
+    assert_int_equal(acpi_build(&image, 2, 1ull << 30), 0);
     assert_non_null(mkdtemp(directory));
     snprintf(command, sizeof(command), "%s/dsdt.aml", directory);
     FILE *file = fopen(command, "wb");

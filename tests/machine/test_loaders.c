@@ -83,8 +83,8 @@ static void bzimage_boots_in_64_bit(void **state)
     assert_int_equal(guest(&ram, BOOT_PARAMS + 0x21c, 4), 5000);
     assert_int_equal(image, (64 * MIB - 5000) & ~4095ull);
     assert_int_equal(guest(&ram, image + 0x1fe, 2), 0xaa55);
-    /* E820: below 640 KiB, EBDA, firmware, and RAM from 1 MiB. */
-    assert_int_equal(guest(&ram, BOOT_PARAMS + 0x1e8, 1), 4);
+    /* E820: below 640 KiB, EBDA, firmware, RAM from 1 MiB, PCI's configuration space. */
+    assert_int_equal(guest(&ram, BOOT_PARAMS + 0x1e8, 1), 5);
     assert_int_equal(guest(&ram, BOOT_PARAMS + 0x2d0 + 60, 8), MIB);
     assert_int_equal(guest(&ram, BOOT_PARAMS + 0x2d0 + 68, 8), 63 * MIB);
     /* The page tables map the last 2 MiB below 4 GiB one to one. */
@@ -222,7 +222,7 @@ static void pvh_boots(void **state)
     assert_int_equal(guest(&ram, list + 40, 8), 200);
     guest_string(&ram, guest(&ram, list + 48, 8), "a b");
     assert_int_equal(guest(&ram, guest(&ram, list + 32, 8), 4), 0x464c457f);
-    assert_int_equal(guest(&ram, info + 48, 4), 4);
+    assert_int_equal(guest(&ram, info + 48, 4), 5);
     uint64_t map = guest(&ram, info + 40, 8);
     assert_int_equal(guest(&ram, map + 3 * 24, 8), MIB);
     assert_int_equal(guest(&ram, map + 3 * 24 + 16, 4), 1);
@@ -301,7 +301,7 @@ static void multiboot_boots(void **state)
     assert_int_equal(guest(&ram, list + 20, 4) - start, 5000);
     guest_string(&ram, guest(&ram, list + 8, 4), "one");
     guest_string(&ram, guest(&ram, list + 24, 4), "two x=1");
-    assert_int_equal(guest(&ram, info + 44, 4), 4 * 24);
+    assert_int_equal(guest(&ram, info + 44, 4), 5 * 24);
     test_ram_free(&ram);
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* test_memory.c - guest memory, DMA, hashes, the memory map. */
+#include "devices/pci/pci.h"
 #include "firmware/memorymap.h"
 #include "kernels.h"
 #include "memory/dma.h"
@@ -31,10 +32,12 @@ static void layout(void **state)
     assert_int_equal(ram_low_end(&ram), 3 * GIB);
     assert_int_equal(ram_page_count(&ram), 5 * GIB / 4096);
     unsigned count = memory_map_build(&ram, map);
-    assert_int_equal(count, 5);
+    assert_int_equal(count, 6);
     for (unsigned i = 1; i < count; i++)
         assert_true(map[i].address >= map[i - 1].address + map[i - 1].size);
-    assert_int_equal(map[4].address, 4 * GIB);
+    assert_int_equal(map[4].address, PCI_ECAM); /* PCI's configuration space */
+    assert_int_equal(map[4].type, MEMORY_RESERVED);
+    assert_int_equal(map[5].address, 4 * GIB);
     ram_destroy(&ram);
     ram_destroy(&ram);
 }

@@ -49,10 +49,31 @@ static void good(void **state)
     assert_string_equal(options.module[0].arguments, "b,c");
     assert_string_equal(options.module[1].arguments, "");
     options_free(&options);
+    assert_int_equal(
+        parse("--kernel k --module a,,b,c,,d --debug-exit=on --no-reboot=off --append x"), 0);
+    assert_string_equal(options.module[0].file, "a,b");
+    assert_string_equal(options.module[0].arguments, "c,,d");
+    assert_string_equal(options.cmdline, "x");
+    assert_true(options.debug_exit && !options.no_reboot);
+    options_free(&options);
+    assert_int_equal(parse("--kernel k --disk a,ro,serial=b=c --disk d,ro=off"), 0);
+    assert_int_equal(options.disk_count, 2);
+    assert_string_equal(options.disk[0].serial, "b=c");
+    assert_true(options.disk[0].read_only && !options.disk[1].read_only);
+    options_free(&options);
+    assert_int_equal(parse("--kernel k --record a --net user"), 0);
+    assert_string_equal(options.record, "a");
+    assert_true(options.instructions);
+    options_free(&options);
+    assert_int_equal(parse("--kernel k --replay a --clock instructions"), 0);
+    assert_true(options.replay && options.instructions);
+    options_free(&options);
     assert_int_equal(parse("--help --nonsense"), 0);
     assert_true(options.help);
+    options_free(&options);
     assert_int_equal(parse("--version"), 0);
     assert_true(options.version);
+    options_free(&options);
 }
 
 static void bad(void **state)
@@ -82,7 +103,23 @@ static void bad(void **state)
         "--kernel k --tier warp",
         "--kernel k --clock sundial",
         "--kernel k --debug-exit=yes",
+        "--kernel k --debug-exit --debug-exit",
+        "--kernel k --append a --cmdline b",
+        "--kernel k --module ,a",
+        "--kernel k --config a --config b",
+        "--kernel k --balloon-size 8M",
+        "--kernel k --balloon --balloon-size 512M",
+        "--kernel k --disk f,rw",
+        "--kernel k --disk f,ro=maybe",
+        "--kernel k --disk f,ro,ro",
+        "--kernel k --disk f,serial",
+        "--kernel k --disk ,ro",
         "--kernel k --c x",
+        "--kernel k --record",
+        "--kernel k --record a --record b",
+        "--kernel k --record a --replay a",
+        "--kernel k --record a --clock real",
+        "--kernel k --clock real --replay a",
     };
 
     (void)state;

@@ -26,7 +26,8 @@ BARE = BUILD / "guests" / "bare"
 TOOLS = BUILD / "tests" / "system"
 DEMO = Path(os.environ.get("ORIGAMI_DEMO", BUILD / "demo"))
 
-STATUS = {"ok": 0, "usage": 2, "input": 4, "host": 6, "engine": 8, "shutdown": 10, "signal": 12, "left": 14}
+STATUS = {"ok": 0, "usage": 2, "input": 4, "host": 6, "engine": 8, "shutdown": 10, "signal": 12, "left": 14,
+          "replay": 16}
 SANITIZER = re.compile(r"Sanitizer|runtime error:")
 SKIPPED = 77  # Meson's word for "not run"
 

@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: MIT
 """Bad input: files, options, memory sizes. Every row: one clear line, the documented status, nothing left behind."""
+import bz2
+import gzip
+import lzma
 import os
 import random
 import shutil
 import struct
+import subprocess
 import tempfile
 from pathlib import Path
 
@@ -26,7 +30,7 @@ def options(directory):
         ("unknown option", ("run", *kernel, "--colour"), USAGE, r"option: --colour"),
         ("unknown short option", ("run", *kernel, "-z"), USAGE, r"option: -z"),
         ("kernel without a value", ("run", "--kernel"), USAGE, r"needs a value: --kernel"),
-        ("flag with a value", ("run", *kernel, "--debug-exit=1"), USAGE, r"takes no value"),
+        ("flag with a value", ("run", *kernel, "--debug-exit=1"), USAGE, r"--debug-exit: on or off, not 1"),
         ("not an option", ("run", *kernel, "vmlinuz"), USAGE, r"not an option: vmlinuz"),
         ("kernel twice", ("run", *kernel, *kernel), USAGE, r"given twice: --kernel"),
         ("memory twice", ("run", *kernel, "--memory", "1G", "--memory", "2G"), USAGE, r"given twice: --memory"),
@@ -39,6 +43,19 @@ def options(directory):
         ("no CPUs", ("run", *kernel, "--cpus", "0"), USAGE, r"--cpus"),
         ("two CPUs", ("run", *kernel, "--cpus", "2"), USAGE, r"--cpus: only 1 so far"),
         ("CPUs in words", ("run", *kernel, "--cpus", "one"), USAGE, r"--cpus: .*one"),
+        ("unknown accelerator", ("run", *kernel, "--accel", "turbo"), USAGE, r"--accel: .*turbo"),
+        ("unknown network", ("run", *kernel, "--net", "pigeon"), USAGE, r"--net: none, user or tap, not pigeon"),
+        ("a forward without a guest port", ("run", *kernel, "--net", "user,forward=tcp:80"), USAGE, r"--net forward: ports"),
+        ("two forwards from one port", ("run", *kernel, "--net", "user,forward=tcp:8080:80,forward=tcp:8080:81"), USAGE, r"two forwards"),
+        ("a forward of an address that is not the host's", ("run", *kernel, "--net", "user,forward=tcp:192.0.2.77:8080:80"), HOST, r"--net: forward tcp:192.0.2.77:8080:80: Cannot assign"),
+        ("tap without a name", ("run", *kernel, "--net", "tap"), USAGE, r"tap needs name=DEVICE"),
+        ("tap with a forward", ("run", *kernel, "--net", "tap,name=t,forward=tcp:1:1"), USAGE, r"are for user"),
+        ("a part that is none", ("run", *kernel, "--net", "user,colour=red"), USAGE, r"no such part: colour"),
+        ("network and virtual time", ("run", *kernel, "--net", "user", "--clock", "instructions"), USAGE, r"not with --clock"),
+        ("no configuration file", ("run", "--config", directory / "no.json"), INPUT, r"no.json: No such file"),
+        ("configuration that is none", ("run", "--config", GOOD), INPUT, r"loop.elf: line 1: "),
+        ("configuration from a directory", ("run", "--config", directory), INPUT, r"Is a directory"),
+        ("endless configuration", ("run", "--config", "/dev/zero"), INPUT, r"/dev/zero: larger than 1 MiB"),
         ("33 modules", ("run", "--kernel", MODULES, *["--module", GOOD] * 33), USAGE, r"more than 32"),
         ("initrd for a multiboot kernel", ("run", *kernel, "--initrd", directory / "cpio"), USAGE, r"--initrd is for"),
         ("long command line", ("run", "--kernel", directory / "vmlinuz", "--cmdline", "x" * 100000), INPUT, r"--cmdline: 100000 characters"),
@@ -123,6 +140,11 @@ def cpio():
     return entry(b"init", b"#" * 5000) + entry(b"TRAILER!!!", b"").rstrip(b"\0") + b"\0"
 
 
+def tool(command, data):
+    """What a compressor makes of the data; nothing if it is not there."""
+    return subprocess.run(command, input=data, capture_output=True).stdout if shutil.which(command[0]) else b""
+
+
 def rows_of(directory):
     generator = random.Random(SEED)
     kernel, _ = demo_guest()
@@ -145,6 +167,19 @@ def rows_of(directory):
     initrd = [("random bytes", generator.randbytes(size)) for size in (1, 7, 4096, 300000)]
     rows += file_rows("--initrd", directory / "x", initrd + truncated(archive, 40, generator),
                       ("run", "--kernel", directory / "vmlinuz"), "initrd", r"initrd-\d+: ")
+    # As Debian's: microcode in an archive of its own, zeros, then the rest, compressed.
+    early = archive + b"\0" * (-len(archive) % 512)
+    for name, compress in (("gzip", gzip.compress), ("bzip2", bz2.compress), ("xz", lzma.compress),
+                           ("lzma", lambda data: lzma.compress(data, lzma.FORMAT_ALONE)),
+                           ("zstd", lambda data: tool(("zstd", "-q"), data)), ("LZ4", lambda data: tool(("lz4", "-lq"), data))):
+        whole = compress(archive * 3)
+        if not whole:
+            continue
+        contents = [(f"{name} {kind}", early + data) for kind, data in truncated(whole, 12, generator)[-12:]]
+        contents.append((f"{name} with a cut archive in it", compress(archive[:-150])))
+        contents.append((f"{name} of something else", compress(generator.randbytes(3000))))
+        rows += file_rows("--initrd", directory / "x", contents, ("run", "--kernel", directory / "vmlinuz"), "initrd",
+                          rf"initrd-\d+: (the {name} stream is truncated|the cpio archive is truncated|no cpio archive in the {name})")
     rows += file_rows("--module", directory / "x", [], ("run", "--kernel", MODULES), "module", r".")
     rows.append(("module larger than memory", ("run", "--kernel", MODULES, "--memory", "8M", "--module",
                                                directory / "vmlinuz"), INPUT, r"memory"))

@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import signal
+import subprocess
 
 from support import (BARE, ENGINE, NOBODY, ORIGAMI, STATUS, TOOLS, Checks, Run, children, process_field,
                      stage)
@@ -79,14 +80,42 @@ def look(checks, directory, tier, who):
     return base
 
 
+def namespace(pid, name):
+    return os.readlink(f"/proc/{pid}/ns/{name}")
+
+
+def alone(checks, options, wanted, root):
+    """The machine process in namespaces of its own, where this host allows them (it does if unshare(1) works)."""
+    run = Run("run", "--kernel", BARE / "loop.elf", "--memory", "64M", *map(str, options))
+    who = " ".join(["namespaces", *map(str, options)])
+    if checks.check(f"{who}: runs", run.wait_output("looping for ever", 20)):
+        entered = [name for name in ("user", "mnt", "net") if namespace(run.pid, name) != namespace("self", name)]
+        checks.equal(f"{who}: its own", entered, wanted)
+        checks.equal(f"{who}: capabilities", process_field(run.pid, "CapEff"), "0" * 16)
+        if "mnt" in wanted and os.geteuid() == 0:
+            checks.equal(f"{who}: files there are", sorted(os.listdir(f"/proc/{run.pid}/root")), root)
+    run.signal(signal.SIGTERM)
+    faults = run.finish(20).faults(STATUS["signal"], r"signal 15", files=["stats"] if "--stats" in options else ())
+    checks.check(f"{who}: ends", not faults, "; ".join(faults))
+
+
 def main():
     checks = Checks()
+    if subprocess.run(["unshare", "--user", "--net", "--mount", "true"], capture_output=True).returncode == 0:
+        alone(checks, (), ["user", "mnt", "net"], [])
+        alone(checks, ("--no-reboot",), ["user", "mnt", "net"], [])
+        alone(checks, ("--net", "user"), ["user", "mnt"], ["etc"])
+        alone(checks, ("--stats", "stats"), ["user", "net"], None)
+    else:
+        print("this host refuses namespaces: not looked at")
     directory = stage((ORIGAMI, ENGINE, BARE / "loop.elf"))
     bases = [look(checks, directory, tier, f"{tier} {number}") for tier in ("step", "soft") for number in (1, 2)]
     shutil.rmtree(directory)
     if None not in bases:
         print("engine bases:", ", ".join(f"{base:#x}" for base in bases))
         checks.equal("each launch has a base of its own", len(set(bases)), len(bases))
+        # The kernel's own choice would be within 2^40 bytes of the top: ours is anywhere.
+        checks.check("the bases are spread over the address space", len({base >> 40 for base in bases}) > 1, bases)
     checks.finish()
 
 
