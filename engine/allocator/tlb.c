@@ -121,10 +121,9 @@ void tlb_flush_page_asid(struct vcpu *vcpu, uint64_t linear, uint16_t asid)
 void tlb_drop(struct tlb *tlb, uint64_t page)
 {
     struct tlb_entry *entry = &tlb->entry[tlb_index(page)];
-    if (!tlb_matches(tlb, entry, page))
-        return;
-    entry->page = ~0ull;
-    log_drop(tlb, page);
+    log_drop(tlb, page); /* others may hold a copy although it is gone here */
+    if (tlb_matches(tlb, entry, page))
+        entry->page = ~0ull;
 }
 
 void tlb_protect_frame(struct vcpu *vcpu, uint64_t frame)

@@ -24,7 +24,7 @@
 #define TLB_ENTRIES 4096 /* power of two; the hostile build uses 1 */
 #endif
 #define TLB_ASIDS       4096
-#define TLB_DROPS       64
+#define TLB_DROPS       512
 #define TLB_DROPPED_ALL ~0ull /* in the log: pages that are not listed */
 
 struct tlb_entry {

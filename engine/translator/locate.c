@@ -59,7 +59,7 @@ uint32_t translator_mode(const struct vcpu *vcpu)
 static const uint8_t *code_page(struct vcpu *vcpu, uint64_t linear, uint64_t *frame)
 {
     struct translation page;
-    if (vcpu->long_code && !address_canonical(linear))
+    if (vcpu->long_code ? !address_canonical(linear) : linear >> 32)
         return NULL;
     if (linear_translate(vcpu, linear, ACCESS_FETCH, &page) ||
         page.gpa >> 12 >= vcpu->vm->memory.page_flags_count)
@@ -112,15 +112,13 @@ struct soft_block *block_at(struct vcpu *vcpu, uint64_t rip, uint32_t mode)
         code.second_host = code_page(vcpu, code.second_linear, &code.second);
         if (code.second_host == NULL)
             return NULL;
+        if (block && !block->valid)
+            block = NULL; /* the walk has set a bit in the very page */
     }
     if (block && second_confirm(vcpu, block, code.second))
         return block;
     if (block)
         block->valid = 0;
-    /* Before the bytes are read: a device that writes them sees the mark, or is seen. */
-    code_protect(vcpu, code.frame);
-    if (code.second_host)
-        code_protect(vcpu, code.second);
     block = translate_block(vcpu, rip, &code, mode);
     if (block == NULL)
         return NULL;

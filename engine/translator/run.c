@@ -341,8 +341,8 @@ static void settle(struct vcpu *vcpu, uint64_t *limit)
     *limit -= done;
 }
 
-/* STI with nothing to be let in: its shadow then makes no difference once the next instruction is
- * done, so that the boundary need not be looked at. */
+/* STI with nothing to be let in: if the next instruction runs as well, its shadow makes no
+ * difference, and the boundary need not be looked at. */
 static bool quiet_sti(struct vcpu *vcpu, const struct instruction *insn, uint64_t left)
 {
     struct vcpu_registers *r = &vcpu->r;
@@ -363,7 +363,8 @@ static int interpret(struct vcpu *vcpu, const struct instruction *insn, uint64_t
     if (!quiet_sti(vcpu, insn, left))
         return dispatch_known(vcpu, insn);
     vcpu->instructions++;
-    vcpu->r.rip += insn->length;
+    vcpu->r.rip = (vcpu->r.rip + insn->length) & vcpu->rip_mask;
+    vcpu->translator->shadowed = vcpu->instructions;
     vcpu->statistics.interpreted[INTERPRET_sti]++;
     vcpu->statistics.interpreted_class[insn->row->class]++;
     return BOUNDARY_GO;
@@ -375,7 +376,7 @@ static bool wanted(const struct vcpu *vcpu)
             __atomic_load_n(vcpu->kick, __ATOMIC_RELAXED)) != 0;
 }
 
-int translator_run(struct vcpu *vcpu, uint64_t end)
+static int run_all(struct vcpu *vcpu, uint64_t end)
 {
     struct translator *t = vcpu->translator;
     const struct soft_link *link = NULL;
@@ -403,4 +404,17 @@ int translator_run(struct vcpu *vcpu, uint64_t end)
             return result;
         mode = mode_enter(vcpu);
     }
+}
+
+int translator_run(struct vcpu *vcpu, uint64_t end)
+{
+    struct translator *t = vcpu->translator;
+    t->shadowed = ~0ull;
+    int result = run_all(vcpu, end);
+    if (result == BOUNDARY_GO && vcpu->instructions == t->shadowed) {
+        /* Left right behind an STI, before anything came that lets its shadow end. */
+        vcpu->r.interrupt_shadow = SHADOW_STI;
+        vcpu_raise(vcpu, ATTENTION_DEBUG);
+    }
+    return result;
 }

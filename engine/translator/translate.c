@@ -112,9 +112,9 @@ static void emit_body(struct builder *b, unsigned count, enum block_end end,
 static bool room(const struct translator *t)
 {
     return t->block_count + 1 < SOFT_BLOCKS && t->insn_count + SOFT_INSNS <= ARRAY_SIZE(t->insn) &&
-           t->site_count + SOFT_INSNS * 4 <= ARRAY_SIZE(t->site) &&
+           t->site_count + SOFT_SITES <= ARRAY_SIZE(t->site) &&
            t->link_count + 2 <= ARRAY_SIZE(t->link) && t->page_count + 1 < ARRAY_SIZE(t->page) &&
-           t->step_count + 1 < ARRAY_SIZE(t->step) && t->used + 32768 <= SOFT_CODE_SIZE;
+           t->used + 32768 <= SOFT_CODE_SIZE;
 }
 
 struct soft_block *translate_block(struct vcpu *vcpu, uint64_t rip, const struct soft_code *code,
@@ -133,6 +133,10 @@ struct soft_block *translate_block(struct vcpu *vcpu, uint64_t rip, const struct
     b->step = 0;
     if (!room(t))
         translator_flush(vcpu);
+    /* Before the bytes are read: a device that writes them sees the mark, or is seen. */
+    code_protect(vcpu, code->frame);
+    if (code->second_host)
+        code_protect(vcpu, code->second);
     unsigned count = select_block(b, code, &end);
     if (count == 0 && (end != END_STEP || code->second_host))
         return NULL;

@@ -67,6 +67,10 @@
 #define SOFT_RUN 20000u /* instructions between looks at the outside */
 #endif
 
+/* Look-ups of one block at most: an instruction's operand through FS or GS, its offset tested
+ * twice, and the stack; a call tests its target too. */
+#define SOFT_SITES (SOFT_INSNS * 4 + 1)
+
 /* Who runs: the inline TLB is one per view. */
 enum soft_view { SOFT_USER, SOFT_KERNEL, SOFT_KERNEL_AC, SOFT_VIEWS };
 
@@ -222,6 +226,7 @@ struct translator {
     struct soft_context *contexts;
     uint32_t current, spaces; /* spaces: 1 if the host cannot change GS base quickly */
     uint64_t uses;
+    uint64_t shadowed; /* instruction count after an STI whose shadow is not in vcpu->r */
     struct soft_space space[SOFT_SPACES];
     uint32_t hash[SOFT_HASH];
     uint32_t page_hash[SOFT_HASH];   /* of blocks, by frame */
@@ -229,7 +234,7 @@ struct translator {
     struct soft_block block[SOFT_BLOCKS];
     struct soft_page page[SOFT_BLOCKS];
     struct soft_insn insn[SOFT_BLOCKS * 8 + SOFT_INSNS];
-    struct soft_site site[SOFT_BLOCKS * 4 + SOFT_INSNS * 4];
+    struct soft_site site[SOFT_BLOCKS * 4 + SOFT_SITES];
     struct soft_link link[SOFT_BLOCKS * 2 + 2];
     struct instruction step[SOFT_BLOCKS / 8 + 2]; /* for interpreters, already decoded */
 };
@@ -292,8 +297,8 @@ struct soft_code {
 struct soft_block *translate_block(struct vcpu *vcpu, uint64_t rip, const struct soft_code *code,
                                    uint32_t mode);
 
-/* locate.c: the mode of blocks that fit the guest's state; and the block at `rip`, translated if need
- * be. NULL: for Step, faults of the fetch included. */
+/* locate.c: the mode of blocks that fit the guest's state; and the block at `rip`, translated if
+ * need be. NULL: for Step, faults of the fetch included. */
 uint32_t translator_mode(const struct vcpu *vcpu);
 struct soft_block *block_at(struct vcpu *vcpu, uint64_t rip, uint32_t mode);
 

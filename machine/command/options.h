@@ -13,8 +13,8 @@
 #include "../net/config.h"
 #include "../support/problem.h"
 
-#define OPTIONS_MODULES  32
-#define OPTIONS_DISKS    16
+#define OPTIONS_MODULES 32
+#define OPTIONS_DISKS   16
 
 struct options_module {
     const char *file;

@@ -6,8 +6,9 @@ images; there these must end with KVM's own word for it, after so many checks th
 takes too long."""
 import os
 import re
+import signal
 
-from support import BARE, STATUS, Checks, run, skip
+from support import BARE, STATUS, Checks, Run, run, skip
 
 PASSED = 1
 KVM = ("--accel", "kvm")
@@ -69,9 +70,10 @@ def main():
     for row in SMALL + (LARGE if used else EMULATED):
         check_image(checks, row)
     for image in ("loop", "halt"):
-        outcome = run("run", *KVM, "--kernel", BARE / f"{image}.elf", launcher=("timeout", "--signal=TERM", "2"),
-                      input="null", timeout=30)
-        faults = outcome.faults(124, r"ended by signal 15")
+        machine = Run("run", *KVM, "--kernel", BARE / f"{image}.elf", input="null")
+        machine.wait_output("for ever", 30)
+        machine.signal(signal.SIGTERM)
+        faults = machine.finish(30).faults(STATUS["signal"], r"ended by signal 15")
         checks.check(f"kvm: {image} is ended by SIGTERM", not faults, "; ".join(faults))
     checks.finish()
 
