@@ -52,7 +52,8 @@ int operand_write_rm(struct vcpu *vcpu, const struct instruction *insn, unsigned
 /* ---- Explicit accesses ---- */
 /*
  * -ECANCELED says that an access was carried out and the machine wants a stop at the next boundary.
- * Where more follows, or a fault may, that wish is kept as ATTENTION_STOP, and the operation goes on.
+ * Where more follows, or a fault may, that wish is kept as ATTENTION_STOP, and the operation goes
+ * on.
  */
 static inline int access_settle(struct vcpu *vcpu, int result)
 {
@@ -61,7 +62,8 @@ static inline int access_settle(struct vcpu *vcpu, int result)
     vcpu_raise(vcpu, ATTENTION_STOP);
     return 0;
 }
-/* Notes data breakpoints that an access has hit, as a pending debug trap (interpreter/operand.c). */
+/* Notes data breakpoints that an access has hit, as a pending debug trap (interpreter/operand.c).
+ */
 void access_watch(struct vcpu *vcpu, uint64_t linear, unsigned size, bool write);
 
 /* ---- Stack (interpreter/operand.c): size 2, 4 or 8; wraps by the stack's address size ---- */

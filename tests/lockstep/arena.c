@@ -201,6 +201,7 @@ void arena_timer(struct pair *pair, uint32_t count)
 {
     for (unsigned i = 0; i < MACHINES; i++) {
         struct machine *m = &pair->machine[i];
+        apic_write(m, 0x0b0, 0);            /* the last program's interrupt is over */
         apic_write(m, 0x0f0, 0x1ff);        /* enable */
         apic_write(m, 0x3e0, 0xb);          /* divide by 1 */
         apic_write(m, 0x320, TIMER_VECTOR); /* one-shot */

@@ -160,6 +160,9 @@ int main(int argc, char **argv)
     clock_gettime(CLOCK_MONOTONIC, &begin);
     int result = run(&options, &pair, pool, &counts, &done);
     clock_gettime(CLOCK_MONOTONIC, &end);
+    /* Patched by now: as they were run last. */
+    if (!verifier_all(pair.machine[SOFT].vcpu->translator))
+        result = 1;
     const struct vcpu_statistics *s = &pair.machine[SOFT].vcpu->statistics;
     printf("seed %llu: %llu programs, %llu instructions (%llu translated code, %llu faults, "
            "%llu interrupts), %llu blocks verified, %llu invalidations, %llu flushes, %.1f s\n",

@@ -269,6 +269,11 @@ def stage(files):
     return directory
 
 
+# Whoever runs the tests in the background may have had these ignored, and Origami respects that.
+for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGTSTP):
+    if signal.getsignal(number) == signal.SIG_IGN:
+        signal.signal(number, signal.SIG_DFL)
+
 NOBODY = "65534"
 
 
