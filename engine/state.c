@@ -4,6 +4,7 @@
  */
 #include "state.h"
 #include "interpreter/debugregister.h"
+#include "interpreter/extendedstate.h"
 #include "interpreter/interpreter.h"
 #include "support.h"
 
@@ -88,7 +89,7 @@ static uint64_t extended_mask(const struct vcpu *vcpu)
 
 int state_get(struct vcpu *vcpu, uint32_t part, void *data, size_t capacity, size_t *size)
 {
-    _Alignas(64) uint8_t image[XSAVE_AREA_SIZE];
+    struct extended_image image;
     *size = 0;
     if (part >= STATE_PART_COUNT)
         return -ENOENT;
@@ -99,11 +100,10 @@ int state_get(struct vcpu *vcpu, uint32_t part, void *data, size_t capacity, siz
         memcpy(data, parts[part].locate(vcpu), parts[part].size);
         return 0;
     }
-    memset(image, 0, sizeof(image));
-    extended_state_save(vcpu, image, extended_mask(vcpu));
-    /* The x87 pointers are virtual; the CPU's would differ from run to run. */
-    memset(image + 8, 0, 16);
-    memcpy(data, image, sizeof(image));
+    /* The same registers always give the same bytes: which components the CPU takes for initial
+     * depends on what the host did meanwhile. */
+    extended_image_get(vcpu, &image, extended_mask(vcpu));
+    memcpy(data, image.byte, sizeof(image.byte));
     return 0;
 }
 

@@ -71,11 +71,13 @@ static int take_requests(struct engine_process *process)
 {
     struct wire *wire = process->wire;
     struct vm *vm = &process->vm;
+    bool look = vm->clock.mode == CLOCK_INSTRUCTIONS;
     process_code_written(process); /* before the interrupts that announce it */
     uint64_t deadline = __atomic_load_n(&wire->deadline, __ATOMIC_SEQ_CST);
     if (deadline != process->deadline_seen) {
         process->deadline_seen = deadline;
         vm->machine_deadline = deadline;
+        look = true;
     }
     for (unsigned word = 0; word < 4; word++) {
         uint64_t pulses = __atomic_exchange_n(&wire->pulses[word], 0, __ATOMIC_SEQ_CST);
@@ -97,7 +99,11 @@ static int take_requests(struct engine_process *process)
         controllers_msi(vm, (uint16_t)msi.requester, msi.address, msi.data);
         __atomic_store_n(&wire->msi_tail, wire->msi_tail + 1, __ATOMIC_SEQ_CST);
     }
-    process->vcpu.boundary_check = process->vcpu.instructions; /* the deadline may be nearer now */
+    /* Deadline or stop may be nearer now. Where instructions are counted every tier has to look at
+     * the same boundary, the next one. */
+    process->vcpu.boundary_check = process->vcpu.instructions;
+    if (look)
+        vcpu_raise(&process->vcpu, ATTENTION_DEBUG);
     return __atomic_load_n(&process->channel->pause, __ATOMIC_SEQ_CST) ? -EAGAIN : 0;
 }
 

@@ -370,10 +370,13 @@ static int interpret(struct vcpu *vcpu, const struct instruction *insn, uint64_t
     return BOUNDARY_GO;
 }
 
+/* Is there something to look at before the next instruction? A timer that an instruction has set
+ * may be nearer than the end of what was allowed. */
 static bool wanted(const struct vcpu *vcpu)
 {
     return (__atomic_load_n(&vcpu->attention, __ATOMIC_RELAXED) |
-            __atomic_load_n(vcpu->kick, __ATOMIC_RELAXED)) != 0;
+            __atomic_load_n(vcpu->kick, __ATOMIC_RELAXED)) != 0 ||
+           vcpu->instructions >= vcpu->boundary_check;
 }
 
 static int run_all(struct vcpu *vcpu, uint64_t end)
