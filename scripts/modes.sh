@@ -20,6 +20,6 @@ mode debug --buildtype=debug
 mode asan --buildtype=debugoptimized -Db_sanitize=address,undefined -Db_lundef=false
 # The machine process has a sanitizer's eye on it here: bad input and a hostile engine.
 meson test -C build-asan --no-rebuild --print-errorlogs --timeout-multiplier 3 'system hostile' 'system input' \
-    'system endings'
+    'system endings' 'system record'
 mode hostile --buildtype=debugoptimized -Dhostile=true
 CC=clang mode clang --buildtype=release

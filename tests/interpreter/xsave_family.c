@@ -4,6 +4,7 @@
  * host's CPU where it can run the same thing, against the manual elsewhere.
  */
 #include "control_harness.h"
+#include "state.h"
 #include "control_native.h"
 #include "interpreter/extendedstate.h"
 
@@ -416,9 +417,29 @@ static void test_pointers(void **state)
     }
 }
 
+/* What a machine's state says does not depend on which components the CPU takes for initial. */
+static void state_is_canonical(void **state)
+{
+    static uint8_t first[XSAVE_AREA_SIZE], again[XSAVE_AREA_SIZE];
+    struct machine *m = machine_new(MODE_LONG64, 0, VENDOR_HOST);
+    uint64_t all = m->vm.model.xcr0_allowed & ~(uint64_t)XCR0_PKRU, none = 0;
+    uint8_t *area = hosted_extended_state(m->vcpu.stubs);
+    size_t size;
+
+    (void)state;
+    memcpy(area + 512, &none, 8);
+    assert_int_equal(state_get(&m->vcpu, STATE_EXTENDED, first, sizeof(first), &size), 0);
+    assert_int_equal(size, sizeof(first));
+    memcpy(area + 512, &all, 8);
+    assert_int_equal(state_get(&m->vcpu, STATE_EXTENDED, again, sizeof(again), &size), 0);
+    assert_memory_equal(first, again, sizeof(first));
+    machine_free(m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(state_is_canonical),
         cmocka_unit_test(test_save_against_host),
         cmocka_unit_test(test_restore_against_host),
         cmocka_unit_test(test_fxrstor_against_host),
